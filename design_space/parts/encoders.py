@@ -1,0 +1,229 @@
+"""Encoders: from a finished episode to entries. What one remembers of an experience."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from design_space.memory import Episode, Step
+from design_space.parts.entries import Baseline, Entry, told_lines, returns
+from design_space.space import Choice, Float, Int, Space
+from design_space.text import normal, words
+
+
+class Encoder(Protocol):
+    """Owes: fresh entries (ids are given by the store) in an order that depends on the episode alone."""
+
+    SPACE: ClassVar[Space]
+
+    def encode(self, episode: Episode) -> list[Entry]: ...
+
+
+class TrajectoryEncoder:
+    """The raw trajectory, whole: goal, actions, observations. ExpRAG (Evo-Memory), trajectory retrieval (ALMA).
+
+    Args:
+        lines: actions kept, the last ones; observations are cut at 160 characters.
+        admit: which episodes are stored, by reward.
+    """
+
+    SPACE = Space(lines=Int(4, 60, 30), admit=Choice(("all", "half", "full"), "all"))
+
+    def __init__(self, lines: int = 30, admit: str = "all") -> None:
+        self._lines = lines
+        self._least = {"all": 0.0, "half": 0.5, "full": 1.0}[admit]
+
+    def encode(self, episode: Episode) -> list[Entry]:
+        reward = 0.5 if episode.reward is None else episode.reward
+        if reward < self._least:
+            return []
+        told = [f"{step.action}\n  {step.observation[:160]}" for step in episode.steps[-self._lines :]]
+        text = "\n".join([f"Task: {episode.goal}", *told, f"Reward: {reward:.2f}"])
+        return [Entry("", text, episode.goal, episode.goal, episode.goal, "", value=reward)]
+
+
+class StepEncoder:
+    """One case a step: in this situation this action had this return-to-go.
+
+    Args:
+        discount: per step, on what was earned later.
+        admit: `gains` keeps only steps better than average.
+    """
+
+    SPACE = Space(discount=Float(0.0, 1.0, 0.8), admit=Choice(("all", "gains"), "all"))
+
+    def __init__(self, discount: float = 0.8, admit: str = "all") -> None:
+        self._discount = discount
+        self._gains = admit == "gains"
+        self._baseline = Baseline()
+
+    def encode(self, episode: Episode) -> list[Entry]:
+        entries = []
+        for step, earned in zip(episode.steps, returns(episode, self._discount), strict=True):
+            value = self._baseline.take(earned)
+            if self._gains and value <= 0.5:
+                continue
+            situation = f"{episode.goal}\n{step.situation}"
+            text = f"Task: {episode.goal}\nSeen: {step.situation}\nDone: {step.action}\nWorth: {value:.2f}"
+            entries.append(
+                Entry("", text, episode.goal, shared(episode.goal, step.action), situation, step.action, value)
+            )
+        return entries
+
+
+class RuleEncoder:
+    """Abstracted rules: the words that an action shares with a told line become variables.
+
+    From "fry the carrot" and "cook carrot with stove" it makes "fry the {x}" -> "cook {x} with stove".
+
+    Args:
+        discount: per step, on what was earned later.
+        state: also require what the agent held.
+        level: `concrete` keeps the words instead of variables, `both` stores either form.
+        lines_count: demands (lines of the goal or of a document) per step of which a rule is made, the latest first.
+        admit: `gains` makes rules only of steps better than average.
+    """
+
+    SPACE = Space(
+        discount=Float(0.0, 1.0, 0.6),
+        state=Choice((False, True), True),
+        level=Choice(("abstract", "concrete", "both"), "abstract"),
+        lines_count=Int(1, 6, 3),
+        admit=Choice(("all", "gains"), "all"),
+    )
+
+    def __init__(
+        self, discount: float = 0.6, state: bool = True, level: str = "abstract", lines_count: int = 3, admit: str = "all"
+    ) -> None:
+        self._discount = discount
+        self._state = state
+        self._levels = {"abstract": (True,), "concrete": (False,), "both": (True, False)}[level]
+        self._lines_count = lines_count
+        self._gains = admit == "gains"
+        self._baseline = Baseline()
+
+    def encode(self, episode: Episode) -> list[Entry]:
+        entries = []
+        earned = returns(episode, self._discount)
+        for (step, told), gain in zip(told_lines(episode), earned, strict=True):
+            value = self._baseline.take(gain)
+            if self._gains and value <= 0.5:
+                continue
+            held = [line for line in step.situation.splitlines() if line.startswith("carrying ")]
+            for line in self._relevant(told, step, held):
+                entries += [self._entry(episode.goal, line, step, held, value, level) for level in self._levels]
+        return entries
+
+    def _relevant(self, told: Sequence[str], step: Step, held: Sequence[str]) -> list[str]:
+        """The demands that share a word with the action or with what is held, the latest first."""
+        topic = {word for text in (step.action, *held) for word in words(text)} - {"carrying", "nothing"}
+        found = [line for line in reversed(told) if topic.intersection(words(line))]
+        return found[: self._lines_count]
+
+    def _entry(
+        self, goal: str, line: str, step: Step, held: Sequence[str], value: float, abstract: bool
+    ) -> Entry:
+        conditions = [normal(line)]
+        if self._state:
+            conditions += [normal(text) for text in held]
+        action = normal(step.action)
+        objects = shared(line, step.action)
+        if abstract:
+            *conditions, action = generalise([*conditions, action])
+        situation = "\n".join(conditions)
+        text = f"When {'; '.join(conditions)}: {action}"
+        return Entry("", text, goal, objects, situation, action, value)
+
+
+class FactEncoder:
+    """Facts of the form "this action shows that thing": the words that come into view, and after which action.
+
+    A fact speaks for its action the more, the likelier than chance the sight is; none speaks against.
+
+    Args:
+        reach: actions back to which a sight is attributed.
+        doubt: votes for chance on each fact; more make single sights weaker.
+    """
+
+    SPACE = Space(reach=Int(1, 3, 2), doubt=Float(0.2, 5.0, 1.0, log=True))
+
+    def __init__(self, reach: int = 2, doubt: float = 1.0) -> None:
+        self._reach = reach
+        self._doubt = doubt
+        self._tries: dict[str, int] = {}
+        self._hits: dict[str, dict[str, int]] = {}
+        self._words: set[str] = set()
+        self._sights = 0
+
+    def encode(self, episode: Episode) -> list[Entry]:
+        touched: dict[str, None] = {}
+        steps = episode.steps
+        for i, step in enumerate(steps):
+            now = set(words(steps[i + 1].situation if i + 1 < len(steps) else step.observation))
+            fresh = now - set(words(step.situation)) - set(words(step.action))
+            for past in steps[max(0, i + 1 - self._reach) : i + 1]:
+                for word in sorted(fresh - set(words(past.action))):
+                    self._hits.setdefault(past.action, {}).setdefault(word, 0)
+                    self._hits[past.action][word] += 1
+                    self._sights += 1
+            self._tries[step.action] = self._tries.get(step.action, 0) + 1
+            self._words |= fresh
+            touched[step.action] = None
+        base = self._sights / max(1, sum(self._tries.values()) * len(self._words))
+        return [
+            self._entry(episode.goal, action, word, base) for action in touched for word in self._hits.get(action, ())
+        ]
+
+    def _entry(self, goal: str, action: str, word: str, base: float) -> Entry:
+        hits, tries = self._hits[action][word], self._tries[action]
+        chance = (hits + self._doubt * base) / (tries + self._doubt)
+        text = f"{word}: seen after {action} ({hits} of {tries} times)"
+        return Entry("", text, goal, word, f"{word}\n! {word}", action, max(0.5, chance / (chance + base)), count=0)
+
+
+def shared(a: str, b: str) -> str:
+    """The words of `b` that `a` has too, in order."""
+    known = set(words(a))
+    return " ".join(word for word in words(b) if word in known)
+
+
+def generalise(lines: Sequence[str]) -> list[str]:
+    """Replace each longest run of up to three words that two or more of the lines share by a variable.
+
+    Args:
+        lines: normalised.
+    """
+    split = [line.split() for line in lines]
+    for name in "xyz":
+        run = _common_run(split)
+        if run is None:
+            break
+        split = [_replace(parts, run, f"{{{name}}}") for parts in split]
+    return [" ".join(parts) for parts in split]
+
+
+def _common_run(split: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
+    for length in (3, 2, 1):
+        counts: dict[tuple[str, ...], set[int]] = {}
+        for i, parts in enumerate(split):
+            for j in range(len(parts) - length + 1):
+                run = tuple(parts[j : j + length])
+                if not any(part.startswith("{") or part == "carrying" for part in run):
+                    counts.setdefault(run, set()).add(i)
+        common = [run for run, where in counts.items() if len(where) > 1]
+        if common:
+            return common[0]
+    return None
+
+
+def _replace(parts: Sequence[str], run: tuple[str, ...], by: str) -> list[str]:
+    out: list[str] = []
+    i = 0
+    while i < len(parts):
+        if tuple(parts[i : i + len(run)]) == run:
+            out.append(by)
+            i += len(run)
+        else:
+            out.append(parts[i])
+            i += 1
+    return out
