@@ -1,0 +1,1 @@
+"""What runs inside the sandbox: only the standard library, numpy, `design_space` and this package."""

@@ -1,0 +1,153 @@
+"""Holds one design's live memory and answers the worker's requests about it.
+
+The same object serves the pipe inside a sandbox (`sandbox.guest.main`) and, for code that is trusted, a plain call in
+the worker's own process (`sandbox.inprocess`).
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from design_space.kit import Upcall, GuestKit
+from design_space.memory import Memory, Recall
+
+from . import wire
+
+TRACEBACK_CHARS = 4_000
+
+
+class BadDesign(Exception):
+    """The module is no memory design, or its methods return what they must not."""
+
+
+def load(source: str) -> type[Memory]:
+    """Execute a design's module and return its one concrete subclass of `Memory`.
+
+    Raises:
+        BadDesign: there is none, or more than one.
+        Exception: whatever the module raises.
+    """
+    module = ModuleType("design")
+    sys.modules["design"] = module
+    exec(compile(source, "design.py", "exec"), module.__dict__)
+    found = [
+        value
+        for value in module.__dict__.values()
+        if isinstance(value, type) and issubclass(value, Memory) and value.__module__ == "design"
+    ]
+    leaves = [c for c in found if not c.__abstractmethods__ and not any(d is not c and issubclass(d, c) for d in found)]
+    if len(leaves) != 1:
+        names = ", ".join(c.__name__ for c in leaves) or "none"
+        raise BadDesign(f"a design defines exactly one concrete subclass of Memory, this one: {names}")
+    return leaves[0]
+
+
+class MemoryHost:
+    """One instance of a design, from `open` to the end of a stream.
+
+    Args:
+        upcall: asks the worker for what only it may do (`ask`, `embed`); see `design_space.kit`.
+    """
+
+    def __init__(self, upcall: Upcall) -> None:
+        self._upcall = upcall
+        self._memory: Memory | None = None
+        self._recalls: list[Recall] = []
+        self._handlers: dict[str, Callable[[Any], Any]] = {
+            "open": self._open,
+            "retrieve": self._retrieve,
+            "observe": self._observe,
+            "update": self._update,
+            "snapshot": self._snapshot,
+            "restore": self._restore,
+            "tool": self._tool,
+        }
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry one request out; an exception of the design becomes an `error` in the answer.
+
+        Args:
+            request: ``{"id": int, "op": str, "arg": ...}``.
+
+        Returns:
+            ``{"id", "ok"}`` or ``{"id", "error": {"kind", "message", "traceback"}}``.
+        """
+        try:
+            return {"id": request["id"], "ok": self._handlers[request["op"]](request["arg"])}
+        except BaseException as error:
+            # The design's own code may raise anything, SystemExit included; all of it is data for the worker.
+            return {"id": request["id"], "error": _describe(error)}
+
+    @property
+    def memory(self) -> Memory:
+        if self._memory is None:
+            raise RuntimeError("no design is open")
+        return self._memory
+
+    def _open(self, arg: dict[str, Any]) -> dict[str, Any]:
+        kit = GuestKit(arg["seed"], arg["folder"], self._upcall, arg["calls"], arg["tokens"])
+        kind = load(arg["source"])
+        self._memory = kind(kit, **arg["params"])
+        return {
+            "name": kind.__name__,
+            "retrieve": "step" if kind.RETRIEVE == "step" else "task",
+            "observes": kind.observe is not Memory.observe,
+            "tools": [[t.name, t.description, dict(t.parameters)] for t in self._memory.tools()],
+        }
+
+    def _retrieve(self, arg: Any) -> dict[str, Any]:
+        recall = self.memory.retrieve(wire.query_from_json(arg))
+        answer = wire.recall_to_json(recall)
+        self._recalls.append(recall)
+        return answer
+
+    def _observe(self, arg: Any) -> None:
+        self.memory.observe(wire.step_from_json(arg, self._recalls))
+
+    def _update(self, arg: Any) -> None:
+        episode = wire.episode_from_json(arg, self._recalls)
+        self._recalls = []
+        self.memory.update(episode)
+
+    def _snapshot(self, arg: Any) -> dict[str, Any]:
+        return wire.snapshot_to_json(self.memory.snapshot())
+
+    def _restore(self, arg: Any) -> None:
+        self.memory.restore(wire.snapshot_from_json(arg))
+
+    def _tool(self, arg: dict[str, Any]) -> str:
+        for tool in self.memory.tools():
+            if tool.name == arg["name"]:
+                return str(tool.call(**arg["arguments"]))
+        raise BadDesign(f"no tool {arg['name']!r}")
+
+
+def _describe(error: BaseException) -> dict[str, str]:
+    kind = "crashed"
+    if isinstance(error, BadDesign | TypeError) and _raised_here(error):
+        kind = "invalid"
+    elif isinstance(error, MemoryError):
+        kind = "out_of_memory"
+    elif isinstance(error, OSError) and error.errno in (28, 122):
+        kind = "disk_full"
+    elif isinstance(error, RuntimeError) and "start new thread" in str(error):
+        kind = "too_many_processes"
+    try:
+        text = "".join(traceback.format_exception(error))
+        message = f"{type(error).__name__}: {error}"
+    except Exception:
+        # A design may raise an exception whose own __str__ raises.
+        text, message = "", type(error).__name__
+    return {"kind": kind, "message": message[:1_000], "traceback": text[-TRACEBACK_CHARS:]}
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Was it raised by our reading of what the design returned, not by the design's own code?"""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is None or frame.tb_frame.f_globals.get("__name__", "").partition(".")[0] != "design"

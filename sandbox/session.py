@@ -1,0 +1,223 @@
+"""The worker's end of the pipe: one design's memory, as calls that return values or say what the design did wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from design_space.design import Design
+from design_space.evaluation import Outcome
+from design_space.memory import Episode, ModelUnavailable, Query, Recall, Snapshot, Step
+from sandbox.backend import Ending, Guest, GuestEnded, Reason, classify
+from sandbox.guest import wire
+from sandbox.guest.frames import FrameError, decode
+
+
+class DesignFault(Exception):
+    """The design did something that ends its evaluation.
+
+    Attributes:
+        detail: for people and for the meta agent; begins with one line that says what happened.
+    """
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model call of a design brought, and what is left of its allowance (None is unlimited)."""
+
+    text: str
+    calls: int | None
+    tokens: int | None
+
+
+class Broker(Protocol):
+    """Carries out the model calls of one evaluation. Owes: metering, and a refusal before money is spent."""
+
+    calls: int
+    tokens: int
+
+    def ask(self, prompt: str, max_tokens: int) -> Answer:
+        """Raises ModelUnavailable where no model is to be had or the allowance is used up."""
+        ...
+
+
+class KeyFreeBroker:
+    """Refuses every model call: the run has no provider."""
+
+    calls = 0
+    tokens = 0
+
+    def ask(self, prompt: str, max_tokens: int) -> Answer:
+        raise ModelUnavailable("this run is key-free: no language model is to be had")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a design says of itself when it is opened.
+
+    Attributes:
+        each_step: it wants to be asked before each action, not only before each task.
+        observes: it wants to be told of each action at once.
+        tools: (name, description, parameters) of what it offers to the agent.
+    """
+
+    name: str
+    each_step: bool
+    observes: bool
+    tools: tuple[tuple[str, str, Mapping[str, str]], ...]
+
+
+class MemorySession:
+    """One process of a guest that holds one design, for one stream.
+
+    Args:
+        guest: started by `open`, stopped by `close`; remains the caller's.
+        recall_chars: characters of recall that the agent is shown; items beyond are dropped, whole.
+
+    All calls raise `DesignFault`, and `SandboxUnavailable` where the machine is at fault.
+    """
+
+    def __init__(self, guest: Guest, broker: Broker, recall_chars: int) -> None:
+        self._guest = guest
+        self._broker = broker
+        self._recall_chars = recall_chars
+        self._requests = 0
+        self._recalls: list[wire.RecallRef] = []
+
+    def open(self, design: Design, seed: int, folder: str, calls: int | None = 0, tokens: int | None = 0) -> Opened:
+        """Start a fresh process, load the design into it, make its memory."""
+        self._guest.start()
+        arg = {
+            "source": design.source,
+            "params": dict(design.params),
+            "seed": seed,
+            "folder": folder,
+            "calls": calls,
+            "tokens": tokens,
+        }
+        told = self._request("open", arg)
+        try:
+            tools = tuple((str(n), str(d), {str(k): str(v) for k, v in p.items()}) for n, d, p in told["tools"])
+            return Opened(str(told["name"])[:80], told["retrieve"] == "step", bool(told["observes"]), tools)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DesignFault(Outcome.PROTOCOL, f"malformed answer to open: {error}") from error
+
+    def retrieve(self, query: Query) -> tuple[Recall, wire.RecallRef]:
+        """Ask for a recall; what exceeds the cap is cut off."""
+        told = self._request("retrieve", wire.query_to_json(query))
+        try:
+            recall = wire.recall_from_json(told)
+        except FrameError as error:
+            raise DesignFault(Outcome.PROTOCOL, f"malformed recall: {error}") from error
+        room, kept = self._recall_chars, 0
+        for item in recall.items:
+            room -= len(item.text) + len(item.situation) + len(item.action)
+            if room < 0:
+                break
+            kept += 1
+        position = len(self._recalls)
+        self._recalls.append((position, kept))
+        return Recall(recall.items[:kept], recall.mode), (position, kept)
+
+    def observe(self, step: Step, recall: wire.RecallRef) -> None:
+        self._request("observe", wire.step_to_json(step, recall))
+
+    def update(self, episode: Episode, recalls: list[wire.RecallRef], before: wire.RecallRef) -> None:
+        self._recalls = []
+        self._request("update", wire.episode_to_json(episode, recalls, before))
+
+    def snapshot(self) -> tuple[Snapshot, int]:
+        """What the memory has learned, and its size in bytes."""
+        told = self._request("snapshot", None)
+        try:
+            return wire.snapshot_from_json(told), len(json.dumps(told))
+        except FrameError as error:
+            raise DesignFault(Outcome.PROTOCOL, f"malformed snapshot: {error}") from error
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self._request("restore", wire.snapshot_to_json(snapshot))
+
+    def call_tool(self, name: str, arguments: Mapping[str, str]) -> str:
+        return str(self._request("tool", {"name": name, "arguments": dict(arguments)}))
+
+    def close(self) -> Ending:
+        """End the process; says what it used."""
+        return self._guest.stop()
+
+    def _request(self, op: str, arg: Any) -> Any:
+        self._requests += 1
+        try:
+            self._guest.send(_dump({"id": self._requests, "op": op, "arg": arg}))
+            while True:
+                message = decode(self._guest.receive())
+                if "call" in message:
+                    self._guest.send(_dump(self._serve(message)), resume=True)
+                    continue
+                if message.get("id") != self._requests or len(message) != 2:
+                    raise FrameError("an answer to no request")
+                if "error" in message:
+                    raise self._fault(op, message["error"])
+                return message["ok"]
+        except GuestEnded as ended:
+            raise DesignFault(classify(ended.ending), _explain(op, ended.ending)) from ended
+        except (FrameError, KeyError) as error:
+            raise DesignFault(Outcome.PROTOCOL, f"{op}: {error}") from error
+
+    def _serve(self, message: dict[str, Any]) -> dict[str, Any]:
+        call = message["call"]
+        arg = message.get("arg")
+        if message.get("op") != "ask" or not isinstance(arg, dict) or not isinstance(call, int):
+            raise FrameError("an unknown call")
+        prompt, limit = arg.get("prompt"), arg.get("max_tokens")
+        if not isinstance(prompt, str) or isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise FrameError("ask wants a prompt and a positive max_tokens")
+        try:
+            answer = self._broker.ask(prompt, limit)
+        except ModelUnavailable as error:
+            return {"call": call, "error": str(error)}
+        return {"call": call, "ok": {"text": answer.text, "calls": answer.calls, "tokens": answer.tokens}}
+
+
+    def _fault(self, op: str, error: Any) -> DesignFault:
+        """What an exception of the design counts as; its own word for a lack of resources needs our evidence."""
+        try:
+            kind, message, trace = str(error["kind"]), str(error["message"]), str(error["traceback"])
+        except (TypeError, KeyError) as wrong:
+            raise FrameError("a malformed error") from wrong
+        ending = self._guest.stop()
+        outcome = Outcome.INVALID if kind == "invalid" else Outcome.CRASHED
+        if kind == "out_of_memory" and (ending.memory_denied or ending.oom_kills):
+            outcome = Outcome.OUT_OF_MEMORY
+        elif kind == "disk_full" and ending.scratch_full:
+            outcome = Outcome.DISK_FULL
+        elif kind == "too_many_processes" and ending.process_limit_hits:
+            outcome = Outcome.TOO_MANY_PROCESSES
+        return DesignFault(outcome, f"{op}: {message}\n{trace}".strip())
+
+
+def _dump(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _explain(op: str, ending: Ending) -> str:
+    what = {
+        Reason.CPU: "passed its limit of processor time",
+        Reason.WALL: "passed its limit of wall time",
+        Reason.OUTPUT: "printed more than it may",
+        Reason.PROTOCOL: "broke the protocol",
+    }.get(ending.reason)
+    if what is None:
+        what = f"exited with {ending.exit_code}" if ending.signal is None else f"was ended by signal {ending.signal}"
+    lines = [f"{op}: the design's process {what}"]
+    if ending.detail:
+        lines.append(ending.detail)
+    if ending.output_tail:
+        lines.append(f"last output: {ending.output_tail}")
+    return "\n".join(lines)
