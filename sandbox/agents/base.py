@@ -1,0 +1,30 @@
+"""What an agent owes, and how what it sees is told to a memory."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from design_space.memory import Recall
+from sandbox.streams.base import Observation
+
+
+class Agent(Protocol):
+    """Plays one task: chooses commands. Owes: no knowledge of designs; equal seeds, equal choices.
+
+    Attributes:
+        name: as in a config and in the evaluation key.
+    """
+
+    name: str
+
+    def begin(self, goal: str) -> None: ...
+
+    def choose(self, observation: Observation, recall: Recall) -> str: ...
+
+    def learn(self, command: str, before: Observation, after: Observation) -> None: ...
+
+
+def situation(observation: Observation) -> str:
+    """What is before the agent, one fact a line; what it holds comes last and begins with "carrying"."""
+    held = [f"carrying {line}" for line in observation.inventory.splitlines()] or ["carrying nothing"]
+    return "\n".join([*observation.scene.splitlines(), *held])

@@ -1,0 +1,107 @@
+"""What a source of tasks owes: streams of tasks by split and seed, and an environment for each task."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Split = Literal["search", "validation", "sealed"]
+SPLITS: tuple[Split, ...] = ("search", "validation", "sealed")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the agent sees after an action (or at the beginning).
+
+    Attributes:
+        feedback: what the environment answered to the action.
+        scene: where the agent is and what is there, one fact a line.
+        inventory: what it holds, one thing a line.
+        commands: everything that may be typed now.
+        reward: what this action earned; the rewards of a task sum up to at most 1.
+        done: no further action is possible.
+    """
+
+    feedback: str
+    scene: str
+    inventory: str
+    commands: tuple[str, ...]
+    reward: float = 0.0
+    done: bool = False
+
+
+class Environment(Protocol):
+    """One attempt at one task; deterministic. Used by one thread."""
+
+    def reset(self) -> Observation: ...
+
+    def step(self, command: str) -> Observation:
+        """Carry out one of the commands on offer."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that the agent is asked to do. Never leaves the worker.
+
+    Attributes:
+        id: stable across runs; designs never see it.
+        goal: what the agent is told.
+        max_steps: actions it may take.
+        payload: what the source's `environment` needs, picklable.
+    """
+
+    id: str
+    goal: str
+    max_steps: int
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An ordered sequence of tasks of one family.
+
+    Attributes:
+        name: says source, settings, split, seed and position; equal names mean equal tasks.
+        family: names the hidden regularities that its tasks share; splits share no family.
+    """
+
+    name: str
+    source: str
+    split: Split
+    family: str
+    tasks: tuple[Task, ...]
+
+
+class Source(Protocol):
+    """A named maker of streams. Equal settings and arguments give equal streams, on every machine.
+
+    Attributes:
+        name: as in a config.
+    """
+
+    name: str
+
+    def stream(self, split: Split, seed: int, index: int) -> Stream:
+        """Return the `index`-th stream of a split; `seed` is the run's.
+
+        Raises:
+            ValueError: the split has no such stream.
+        """
+        ...
+
+    def environment(self, task: Task) -> Environment:
+        """Return a fresh environment for one of this source's tasks."""
+        ...
+
+
+def generator(*parts: object) -> np.random.Generator:
+    """A random generator that depends on `parts` alone, not on the process."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
