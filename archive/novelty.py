@@ -1,0 +1,303 @@
+"""Tells whether a design was tried before, and how close two designs are, without ever running one."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from design_space import DesignId
+from design_space.space import Value
+
+_SHINGLE = 5
+_TOKEN = re.compile(r"#[^\n]*|(\w+|[^\w\s])")
+_WORD = re.compile(r"\w+")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_REFLECTION = {"locals", "vars", "eval", "exec"}
+_KNOWN_BASES = {"Memory", "ABC", "object", "Protocol", "NamedTuple", "Generic", "Enum", "StrEnum", "Exception"}
+
+
+def fingerprint(source: str, params: Mapping[str, Value] | None = None) -> str:
+    """Return a hash of what the source means, and of the parameters.
+
+    Two sources that differ in formatting, comments, docstrings, annotations of functions, names of arguments and local
+    variables, or names of their own private members (``_x``) have the same fingerprint. Constants and public names
+    count. A name keeps counting where renaming it could be seen: arguments passed by keyword, arguments of
+    ``__init__`` (they are the design's parameters), names that also stand in a string, private methods that may
+    override those of an imported class.
+
+    Raises:
+        ValueError: the source is not Python.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        shape = "".join(_Printer(_Names(tree)).print(tree, {}))
+    except SyntaxError as error:
+        raise ValueError(f"line {error.lineno or 0} is not Python: {error.msg}") from error
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("the source is nested too deeply") from error
+    values = json.dumps(dict(params or {}), sort_keys=True)
+    return hashlib.sha256(f"{shape}\n{values}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def similarity(a: str, b: str) -> float:
+    """Return how much two sources have in common, in [0, 1]; 1 if they differ in blanks and comments only.
+
+    It is the Dice coefficient of their runs of five tokens: linear in the length of the sources, symmetric.
+    """
+    left, right = _shingles(a), _shingles(b)
+    total = left.total() + right.total()
+    return 2.0 * (left & right).total() / total if total else 1.0
+
+
+class Seen:
+    """The fingerprints of all designs so far; adding and looking up take constant time."""
+
+    def __init__(self, known: Iterable[tuple[str, DesignId]] = ()) -> None:
+        self._first: dict[str, DesignId] = {}
+        for fingerprint_, design in known:
+            self.add(fingerprint_, design)
+
+    def add(self, fingerprint: str, design: DesignId) -> DesignId:
+        """Remember a design; return the first one of this fingerprint, which is `design` itself if it is new."""
+        return self._first.setdefault(fingerprint, design)
+
+    def lookup(self, fingerprint: str) -> DesignId | None:
+        """Return the first design of this fingerprint, None if there was none."""
+        return self._first.get(fingerprint)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def __contains__(self, fingerprint: object) -> bool:
+        return fingerprint in self._first
+
+
+def _shingles(source: str) -> Counter[tuple[str, ...]]:
+    tokens = [match[1] for match in _TOKEN.finditer(source) if match[1]]
+    if not tokens:
+        return Counter()
+    return Counter(tuple(tokens[i : i + _SHINGLE]) for i in range(max(1, len(tokens) - _SHINGLE + 1)))
+
+
+class _Names:
+    """Which names of a module may be replaced without anyone noticing.
+
+    Attributes:
+        private: private names that the module itself binds and that nothing else can see.
+        keywords: names by which some call passes an argument.
+        outer: names that functions take from elsewhere: imported, or declared global.
+        reflects: whether the module can see the names of its local variables, or its docstrings.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        bound: set[str] = set()
+        seen: set[str] = set()
+        self.keywords: set[str] = set()
+        self.outer: set[str] = set()
+        self.reflects = False
+        nodes = list(ast.walk(tree))
+        classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)} | _KNOWN_BASES
+        bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            match node:
+                case ast.Constant(value=str(text)) if id(node) not in bare:
+                    seen.update(_WORD.findall(text))
+                case ast.keyword(arg=str(name)):
+                    self.keywords.add(name)
+                case ast.MatchClass(kwd_attrs=names):
+                    seen.update(names)
+                case ast.Import() | ast.ImportFrom():
+                    parts = [part for alias in node.names for part in (*alias.name.split("."), alias.asname or "")]
+                    self.outer.update(parts)
+                case ast.Global(names=names):
+                    self.outer.update(names)
+                case ast.Name(id=name) if name in _REFLECTION or name == "__doc__":
+                    self.reflects = True
+                case ast.Attribute(attr="__doc__"):
+                    self.reflects = True
+                case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
+                    bound.add(name)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    bound.add(name)
+                case ast.ClassDef(name=name, bases=bases, body=body):
+                    bound.add(name)
+                    if any(_base_name(base) not in classes for base in bases):
+                        seen.update(_bound_in(body))
+        own = {name for name in bound if name.startswith("_") and "__" not in name and name != "_"}
+        self.private = own - seen - self.keywords - self.outer
+
+
+def _base_name(base: ast.expr) -> str:
+    while isinstance(base, ast.Subscript):
+        base = base.value
+    return base.id if isinstance(base, ast.Name) else ""
+
+
+def _bound_in(body: Iterable[ast.AST]) -> set[str]:
+    """Return the names that these statements bind in their own scope."""
+    names: set[str] = set()
+    kept: set[str] = set()
+    stack: list[ast.AST] = list(body)
+    while stack:
+        node = stack.pop()
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+                stack.extend(node.decorator_list)
+                continue
+            case ast.Lambda():
+                continue
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+                continue
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                names.add(name)
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                names.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                names.add(name)
+            case ast.Global(names=outer) | ast.Nonlocal(names=outer):
+                kept.update(outer)
+        stack.extend(ast.iter_child_nodes(node))
+    return names - kept
+
+
+class _Printer:
+    """Prints a tree without positions, in one form for every version of Python, with canonical names.
+
+    `scope` maps each visible local name to its canonical one: ``d.i`` for the i-th name of the function at depth d.
+    """
+
+    def __init__(self, names: _Names) -> None:
+        self._names = names
+        self._private: dict[str, str] = {}
+        self._depth = 0
+
+    def print(self, node: Any, scope: Mapping[str, str]) -> Iterator[str]:
+        if isinstance(node, list):
+            yield "["
+            for part in node:
+                yield from self.print(part, scope)
+            yield "]"
+        elif isinstance(node, _FUNCTIONS):
+            yield from self._function(node, scope, scope)
+        elif isinstance(node, ast.ClassDef):
+            yield from self._class(node, scope)
+        elif isinstance(node, _COMPREHENSIONS):
+            targets = [generator.target for generator in node.generators]
+            yield from self._fields(node, self._inner(scope, _ordered(targets, _bound_in(targets))))
+            self._depth -= 1
+        elif isinstance(node, ast.AST):
+            yield from self._fields(node, scope)
+        else:
+            yield f"{type(node).__name__}:{hex(node) if type(node) is int else repr(node)};"
+
+    def _fields(self, node: ast.AST, scope: Mapping[str, str]) -> Iterator[str]:
+        yield f"({type(node).__name__} "
+        for name, value in ast.iter_fields(node):
+            if value is None or value == [] or name in ("type_comment", "kind", "ctx", "type_ignores"):
+                if isinstance(node, ast.Constant) and name == "value":
+                    yield "value=None;"
+                continue
+            yield f"{name}="
+            if name == "body" and isinstance(value, list):
+                value = self._meaningful(value)
+            if isinstance(value, str) and not isinstance(node, ast.Constant):
+                yield f"{self._name(value, node, scope)};"
+            elif name == "names" and isinstance(node, ast.Global | ast.Nonlocal):
+                yield "".join(f"{self._name(part, node, scope)};" for part in value)
+            else:
+                yield from self.print(value, scope)
+        yield ")"
+
+    def _class(self, node: ast.ClassDef, scope: Mapping[str, str]) -> Iterator[str]:
+        """Print a class; what its body binds are attributes, which its methods do not see as variables."""
+        names = _bound_in(node.body)
+        own = {name: canonical for name, canonical in scope.items() if name not in names}
+        yield f"(ClassDef {self._name(node.name, node, scope)};"
+        for part in (node.bases, node.keywords, node.decorator_list):
+            yield from self.print(part, scope)
+        for statement in self._meaningful(node.body):
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from self._function(statement, own, scope)
+            else:
+                yield from self.print(statement, own)
+        yield ")"
+
+    def _function(
+        self,
+        node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
+        scope: Mapping[str, str],
+        closure: Mapping[str, str],
+    ) -> Iterator[str]:
+        """Print a function: name, defaults and decorators belong to `scope`, its body sees `closure`."""
+        arguments = node.args
+        listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        starred = [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+        fixed = self._names.keywords
+        if isinstance(node, ast.Lambda):
+            body: list[ast.stmt] = [ast.Expr(node.body)]
+            yield "(Lambda "
+        else:
+            body = self._meaningful(node.body)
+            yield f"({type(node).__name__} {self._name(node.name, node, scope)};"
+            yield from self.print(node.decorator_list, scope)
+            if node.name == "__init__":  # the host passes the design's parameters by name
+                fixed = fixed | {argument.arg for argument in listed[1:]}
+        yield from self.print(arguments.defaults, scope)
+        yield from self.print([default or ast.Pass() for default in arguments.kw_defaults], scope)
+        passed = [argument.arg for argument in (*listed, *starred)]
+        local = [name for name in _ordered(body, _bound_in(body)) if name not in passed]
+        inner = self._inner(closure, [name for name in (*passed, *local) if name in local or name not in fixed])
+        for name in fixed.intersection(passed):
+            inner.pop(name, None)
+        counts = len(arguments.posonlyargs), len(arguments.args), bool(arguments.vararg), bool(arguments.kwarg)
+        yield f"{counts}{[inner.get(name, name) for name in passed]}"
+        yield from self.print(body, inner)
+        yield ")"
+        self._depth -= 1
+
+    def _inner(self, scope: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+        """Return `scope` with the names of a function inside it; counts one level down."""
+        self._depth += 1
+        inner = dict(scope)
+        for number, name in enumerate(names):
+            inner.pop(name, None)
+            if name not in self._names.outer and not self._names.reflects:
+                inner[name] = f"{self._depth}.{number}"
+        return inner
+
+    def _name(self, name: str, node: ast.AST, scope: Mapping[str, str]) -> str:
+        if name in scope and not isinstance(node, ast.Attribute | ast.keyword | ast.alias | ast.ImportFrom):
+            return scope[name]
+        if name in self._names.private and not self._names.reflects:
+            return self._private.setdefault(name, f"_{len(self._private)}")
+        return name
+
+    def _meaningful(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Return the statements without docstrings and other bare constants."""
+        if self._names.reflects:
+            return body
+        return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+
+
+def _ordered(nodes: Iterable[ast.AST], names: set[str]) -> list[str]:
+    """Return these names in the order in which they first appear below these nodes."""
+    order: dict[str, None] = {}
+    stack = list(nodes)[::-1]
+    while stack:
+        node = stack.pop()
+        for found in (getattr(node, "id", None), getattr(node, "name", None), getattr(node, "rest", None)):
+            if found in names:
+                order[found] = None
+        stack.extend(list(ast.iter_child_nodes(node))[::-1])
+    return list(order)
