@@ -1,0 +1,72 @@
+"""Snapshots as JSON: what a memory has learned, in a file that any program can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from design_space.memory import Snapshot
+
+
+def snapshot_text(snapshot: Snapshot) -> str:
+    """Return a snapshot as JSON text: ``{"data": ..., "arrays": {name: {"dtype", "shape", "base64"}}}``.
+
+    Raises:
+        ValueError: its data is not JSON, or an array holds anything but booleans and numbers.
+    """
+    arrays = {}
+    for name, array in sorted(snapshot.arrays.items()):
+        plain = np.asarray(array, order="C")
+        if plain.dtype.kind not in "biuf":
+            raise ValueError(f"snapshot array {name!r} has dtype {plain.dtype}, wanted booleans or numbers")
+        content = base64.b64encode(plain.tobytes()).decode("ascii")
+        arrays[name] = {"dtype": plain.dtype.str, "shape": list(plain.shape), "base64": content}
+    try:
+        return json.dumps({"data": snapshot.data, "arrays": arrays}) + "\n"
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the snapshot's data is not JSON: {error}") from error
+
+
+def parse_snapshot(text: str) -> Snapshot:
+    """Return the snapshot that `snapshot_text` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        content: Any = json.loads(text)
+        arrays = {name: _array(fields) for name, fields in content["arrays"].items()}
+        return Snapshot(content["data"], arrays)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a snapshot: {error!r}") from error
+
+
+def _array(fields: dict[str, Any]) -> NDArray[Any]:
+    if set(fields) != {"dtype", "shape", "base64"}:
+        raise ValueError(f"fields of a snapshot array are {sorted(fields)}, wanted base64, dtype, shape")
+    kind = np.dtype(fields["dtype"])
+    if kind.kind not in "biuf":
+        raise ValueError(f"a snapshot array has dtype {kind}, wanted booleans or numbers")
+    return np.frombuffer(base64.b64decode(fields["base64"], validate=True), dtype=kind).reshape(fields["shape"]).copy()
+
+
+def save_snapshot(snapshot: Snapshot, path: Path | str) -> None:
+    """Write a snapshot to a file, whole or not at all."""
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.draft")
+    draft.write_text(snapshot_text(snapshot), encoding="utf-8")
+    draft.replace(target)
+
+
+def load_snapshot(path: Path | str) -> Snapshot:
+    """Read the file that `save_snapshot` wrote.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    return parse_snapshot(Path(path).read_text(encoding="utf-8"))
