@@ -1,0 +1,795 @@
+"""What a run has come to, for people: read-only summaries that the page and the command line print.
+
+Everything here is computed from the ledger and the repository, and holds text that is safe to show (`plain`). Scores
+are means over streams with Student t intervals at 95 %. A verdict on data that selected the design allows for the
+number of designs that were compared, so that a run in which all designs are equal rarely claims a better one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
+
+from archive.card import Card, clean_line
+from archive.errors import ArchiveDamaged, UnknownDesign
+from archive.ledger import Ledger
+from archive.records import Decision, DesignRow, DesignStatus, ProposalVerdict, Purpose, Recorded, Spent
+from archive.repository import Repository
+from archive.statistics import (
+    SD_FLOOR,
+    Interval,
+    Posterior,
+    Verdict,
+    by_stream,
+    inherit,
+    mean_interval,
+    minimum_detectable_difference,
+    paired_difference,
+    posterior,
+)
+from design_space import DesignId, Evaluation, EvaluationKey, Outcome
+
+NO_MEMORY, RANDOM_RECALL = "no memory", "random recall"
+_CONTROL_NAMES = {
+    NO_MEMORY: {"nomemory", "nullmemory", "null", "none", "empty"},
+    RANDOM_RECALL: {"randomrecall", "randommemory", "randomtext", "random"},
+}
+
+LINE_LIMIT, BLOCK_LIMIT = 500, 60_000
+NOISE_SD, DESIGN_SD = 0.18, 0.1
+"""Spread from stream to stream, and from design to design, that is assumed until a run has shown its own."""
+
+# -- text that others wrote
+
+_ANSI = re.compile(
+    r"(?:\x1b[\[]|\x9b)[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links, device strings
+    r"|\x1b[ -/]*[0-~]?"
+)
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]")
+_STACKED = re.compile(r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{2})"
+                      r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")  # fmt: skip
+_CUT = "…"
+
+
+def plain(text: str, limit: int = LINE_LIMIT) -> str:
+    """Return untrusted text as one line that is harmless in a terminal, and readable as what it says.
+
+    Escape sequences, control, bidirectional, zero-width and blank-looking characters go, and so do stacks of more than
+    two accents; what is longer than `limit` characters ends in an ellipsis. It is not escaped for HTML.
+    """
+    start = text[: limit * 8 + 64]
+    shown = _STACKED.sub(r"\1", _BLANK.sub(" ", _ANSI.sub(" ", start)))
+    line = clean_line(shown, limit + 1)
+    return line if len(line) <= limit and len(start) == len(text) else line[: max(limit - 1, 0)] + _CUT
+
+
+def plain_lines(text: str, limit: int = BLOCK_LIMIT) -> str:
+    """Return untrusted text of several lines, such as source; newlines and tabs stay.
+
+    Every other character that `plain` would remove is shown as U+FFFD: whoever reviews source must see that something
+    is hidden there.
+    """
+    start = text[:limit].replace("\r\n", "\n")
+    shown = "".join(
+        "\ufffd" if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        for c in _STACKED.sub(r"\1", _BLANK.sub("\ufffd", start))
+    )
+    return shown if len(text) <= limit else f"{shown}\n{_CUT} {len(text) - limit} more characters"
+
+
+def number(value: float) -> str:
+    """Return a score with three decimals, without a leading zero: ``.553``."""
+    text = f"{value:.3f}"
+    return re.sub(r"^(-?)0\.", r"\1.", text)
+
+
+def told_score(score: Interval | None) -> str:
+    """Return a score for people: ``.553 [.480, .626] n=12``."""
+    if score is None:
+        return "no score, n=0"
+    return f"{number(score.mean)} [{number(score.low)}, {number(score.high)}] n={score.n}"
+
+
+# -- designs
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    outcome: Outcome
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much more a design earned than another on the same streams, orders and seeds.
+
+    Attributes:
+        over: the other design.
+        label: what the other one is to the design: ``parent``, ``ancestor``, ``no memory``, ...
+        interval: 95 %, of this pair alone.
+        verdict: what is believed: the run's own label where it has recorded one, otherwise by an interval that is
+            widened for the number of designs compared on this split (none for the sealed split).
+        split: where both were evaluated; the most trustworthy one that they share.
+        detectable: smallest true difference that this many streams find with 80 % power at 95 %.
+    """
+
+    over: DesignId
+    over_name: str
+    label: str
+    interval: Interval
+    verdict: Verdict
+    split: str
+    detectable: float
+
+    @property
+    def words(self) -> str:
+        """One sentence, such as ``better than no memory: +.120 [+.050, +.190] (n=12 validation streams)``."""
+        other = f"{self.label} ({self.over_name})" if self.over_name != self.label else self.label
+        lead = {Verdict.BETTER: "better than", Verdict.WORSE: "worse than", Verdict.UNDECIDED: "not told apart from"}
+        figures = str(self.interval).removesuffix(")")
+        return f"{lead[self.verdict]} {other}: {figures} {self.split} streams)"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a design's evaluations took.
+
+    Attributes:
+        seconds, model_calls, model_tokens: of all its evaluations together.
+        stream_seconds, bytes_stored, recall_chars: of one evaluation; None if nothing was measured.
+    """
+
+    seconds: float
+    model_calls: int
+    model_tokens: int
+    stream_seconds: Interval | None = None
+    bytes_stored: Interval | None = None
+    recall_chars: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesignView:
+    """One design and what is known of it.
+
+    Attributes:
+        parents: the main one first.
+        control: it is a yardstick, evaluated beside the search.
+        reason: why it is invalid.
+        rank: 1 for the highest posterior mean; None for what cannot be ranked (invalid, never scored, a control).
+        believed: posterior of its true mean reward, from search streams; None if it was not evaluated on any.
+        score, validation, sealed: mean over the streams of a split; None if it was evaluated on none. The score on
+            search streams flatters whatever was selected by it.
+        gain: over its parent on search streams (of several parents: that with the highest posterior mean).
+        evaluations: of all splits.
+        failures: evaluations that were not scored, by outcome.
+        note: the proposer's.
+        params: ``name = value`` each.
+        why: what the run recorded about it: why its parent was chosen, why it was promoted, what is believed.
+    """
+
+    id: DesignId
+    name: str
+    sequence: int
+    generation: int
+    parents: tuple[DesignId, ...]
+    proposer: str
+    operator: str
+    control: bool
+    status: DesignStatus
+    reason: str
+    rank: int | None
+    believed: Posterior | None
+    score: Interval | None
+    validation: Interval | None
+    sealed: Interval | None
+    gain: Gain | None
+    evaluations: int
+    failures: tuple[OutcomeCount, ...]
+    cost: Cost
+    note: str
+    params: tuple[str, ...]
+    why: tuple[str, ...]
+
+    @property
+    def short(self) -> str:
+        """Enough of its id to type."""
+        return self.id[:8]
+
+    @property
+    def trusted(self) -> tuple[str, Interval] | None:
+        """The split that flatters least among those it was evaluated on, and its score there."""
+        scores = (("sealed", self.sealed), ("validation", self.validation), ("search", self.score))
+        return next(((split, score) for split, score in scores if score is not None), None)
+
+    @property
+    def fate(self) -> str:
+        """How its evaluations ended, in words."""
+        if self.status is DesignStatus.INVALID:
+            return "invalid"
+        if not self.evaluations:
+            return "not evaluated"
+        failed = ", ".join(f"{f.count} {f.outcome.value.replace('_', ' ')}" for f in self.failures)
+        return f"{failed} of {self.evaluations}" if failed else f"all {self.evaluations} scored"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    generation: int
+    kind: str
+    reason: str
+    subject: DesignId | None
+    subject_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A whole run.
+
+    Attributes:
+        designs: ranked ones first, by rank; then the others by sequence. Controls are among them.
+        controls: the yardsticks, by sequence.
+        best: the winner that the run recorded (a decision of kind ``winner``), otherwise the first by rank.
+        comparisons: of the best with its parents, first ancestors and the controls.
+        gap: how much higher the best scores on search than on validation streams.
+        tried: proposals, and designs that no proposal led to.
+        invalid: proposals and designs that never ran: no source, or refused by the checks.
+        failed: designs with at least one evaluation that was not scored.
+        failures: evaluations that were not scored, by outcome.
+        openings: of the sealed split.
+    """
+
+    designs: tuple[DesignView, ...]
+    controls: tuple[DesignView, ...]
+    best: DesignView | None
+    comparisons: tuple[Gain, ...]
+    gap: Interval | None
+    tried: int
+    invalid: int
+    duplicates: int
+    failed: int
+    failures: tuple[OutcomeCount, ...]
+    evaluations: int
+    spent: Spent
+    openings: int
+    generations: int
+    decisions: tuple[DecisionView, ...]
+
+    @property
+    def ranked(self) -> tuple[DesignView, ...]:
+        return tuple(design for design in self.designs if design.rank is not None)
+
+    def find(self, who: str) -> DesignView:
+        """Return the design of this id, unique name or unique beginning of an id.
+
+        Raises:
+            UnknownDesign: there is none, or several; the message names the nearest.
+        """
+        by_id = {design.id: design for design in self.designs}
+        if who in by_id:
+            return by_id[DesignId(who)]
+        wanted = who.strip().lower()
+        named = [design for design in self.designs if wanted and design.name.lower() == wanted]
+        found = named or [design for design in self.designs if wanted and design.id.startswith(wanted)]
+        if len(found) == 1:
+            return found[0]
+        what = plain(who, 80)
+        if found:
+            listed = ", ".join(f"{design.id} {design.name}" for design in found[:5])
+            raise UnknownDesign(f"{what!r} fits {len(found)} designs: {listed}", hint="give more of the id")
+        if not self.designs:
+            raise UnknownDesign(f"no design {what!r}", hint="this run has no designs yet")
+        words = {design.name.lower(): design for design in self.designs} | {d.id: d for d in self.designs}
+        near = [words[word] for word in difflib.get_close_matches(wanted[:80], words, 3, 0.4)]
+        told = ", ".join(f"{design.id} {design.name}" for design in dict.fromkeys(near or self.designs[:1]))
+        raise UnknownDesign(f"no design {what!r}", hint=f"did you mean {told}?")
+
+
+@dataclass(frozen=True, slots=True)
+class LineageView:
+    """Where a design comes from and what was made of it.
+
+    Attributes:
+        ancestors: every one once, nearest first.
+        children: by sequence.
+    """
+
+    design: DesignView
+    ancestors: tuple[DesignView, ...]
+    children: tuple[DesignView, ...]
+
+
+def design_view(ledger: Ledger, repository: Repository, who: str) -> DesignView:
+    """Return one design by its id, unique name or unique beginning of an id; raises as `RunView.find`."""
+    return overview(ledger, repository).find(who)
+
+
+def lineage(ledger: Ledger, repository: Repository, who: str) -> LineageView:
+    """Return a design with its ancestors and children; raises as `RunView.find`."""
+    run = overview(ledger, repository)
+    return lineage_of(run, run.find(who))
+
+
+def lineage_of(run: RunView, design: DesignView) -> LineageView:
+    known = {other.id: other for other in run.designs}
+    found: dict[DesignId, DesignView] = {}
+    queue = list(design.parents)
+    for id_ in queue:  # grows while it is walked
+        if id_ in known and id_ not in found and id_ != design.id:
+            found[id_] = known[id_]
+            queue.extend(known[id_].parents)
+    children = sorted((d for d in run.designs if design.id in d.parents), key=lambda d: d.sequence)
+    return LineageView(design, tuple(found.values()), tuple(children))
+
+
+def overview(ledger: Ledger, repository: Repository) -> RunView:
+    """Return the summary of a run; it may still be running.
+
+    Raises:
+        ArchiveError: the ledger or the repository cannot be read.
+    """
+    return _Reader(ledger, repository).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """The evaluations of one design on one split."""
+
+    evaluations: tuple[Evaluation, ...] = ()
+
+    @property
+    def interval(self) -> Interval | None:
+        streams = by_stream(self.evaluations)
+        return _within(mean_interval(list(streams.values())), 0.0, 1.0) if streams else None
+
+    def against(self, other: _Scores) -> tuple[dict[str, float], dict[str, float]]:
+        """Scores by stream of both, from evaluations that differ in nothing but the design."""
+        shared = {_place(e) for e in self.evaluations} & {_place(e) for e in other.evaluations}
+        mine, theirs = (by_stream(e for e in s.evaluations if _place(e) in shared) for s in (self, other))
+        return {s: v for s, v in mine.items() if s in theirs}, {s: v for s, v in theirs.items() if s in mine}
+
+
+def _place(evaluation: Evaluation) -> EvaluationKey:
+    return replace(evaluation.key, design=DesignId(""))
+
+
+def _within(interval: Interval, low: float, high: float) -> Interval:
+    """Cut an interval at what is possible; that of a single stream then says so: everything."""
+    return Interval(interval.mean, max(interval.low, low), min(interval.high, high), interval.n)
+
+
+class _Reader:
+    """Reads a run once and computes its views."""
+
+    def __init__(self, ledger: Ledger, repository: Repository) -> None:
+        self.recorded = ledger.evaluations()
+        self.proposals = ledger.proposals()
+        self.decisions = ledger.decisions()
+        self.openings = len(ledger.openings())
+        self.spent = ledger.spent()
+        self.rows = {row.id: row for row in ledger.designs()}
+        self.cards = {card.id: card for card in repository.cards()}
+        self.names = {id_: plain(row.name, 80) or "unnamed" for id_, row in self.rows.items()}
+        self.by_design: dict[DesignId, list[Recorded]] = defaultdict(list)
+        for recorded in self.recorded:
+            self.by_design[recorded.evaluation.key.design].append(recorded)
+        self.scores = {
+            (id_, split): _Scores(tuple(r.evaluation for r in self.by_design[id_] if r.evaluation.key.split == split))
+            for id_ in self.rows
+            for split in ("search", "validation", "sealed")
+        }
+        self.control = {id_ for id_ in self.rows if _is_control(self.by_design[id_])}
+        self.beliefs = _believe(
+            list(self.rows.values()), {id_: by_stream(self.scores[id_, "search"].evaluations) for id_ in self.rows}
+        )
+        self.compared = {
+            split: sum(1 for id_ in self.rows if id_ not in self.control and self.scores[id_, split].evaluations)
+            for split in ("search", "validation", "sealed")
+        }
+        self.about: dict[DesignId, list[Decision]] = defaultdict(list)
+        for decision in self.decisions:
+            if decision.subject is not None:
+                self.about[decision.subject].append(decision)
+
+    def run(self) -> RunView:
+        order = sorted(
+            (id_ for id_ in self.rows if self._rankable(id_)),
+            key=lambda id_: (-self.beliefs[id_].mean, self.rows[id_].sequence),
+        )
+        ranks = {id_: place for place, id_ in enumerate(order, 1)}
+        views = [self._design(row, ranks.get(row.id)) for row in self.rows.values()]
+        views.sort(key=lambda view: (view.rank is None, view.rank or 0, view.sequence))
+        controls = tuple(sorted((view for view in views if view.control), key=lambda view: view.sequence))
+        best = self._best(views)
+        failures = Counter(r.evaluation.outcome for r in self.recorded)
+        told = [p for p in self.proposals if p.verdict is ProposalVerdict.INVALID]
+        led_to = {p.design for p in self.proposals}
+        refused = {p.design for p in told}
+        unasked = [row for row in self.rows.values() if row.id not in led_to]
+        late = [r for r in self.rows.values() if r.status is DesignStatus.INVALID and r.id not in refused]
+        return RunView(
+            designs=tuple(views),
+            controls=controls,
+            best=best,
+            comparisons=() if best is None else tuple(self._comparisons(best, controls)),
+            gap=None if best is None else _gap(best),
+            tried=len(self.proposals) + len(unasked),
+            invalid=len(told) + len(late),
+            duplicates=sum(p.verdict is ProposalVerdict.DUPLICATE for p in self.proposals),
+            failed=sum(1 for view in views if view.failures),
+            failures=_failures(failures),
+            evaluations=len(self.recorded),
+            spent=self.spent,
+            openings=self.openings,
+            generations=len({row.generation for row in self.rows.values()}),
+            decisions=tuple(map(self._decision, self.decisions)),
+        )
+
+    def _rankable(self, id_: DesignId) -> bool:
+        scored = bool(self.scores[id_, "search"].evaluations)
+        return scored and id_ not in self.control and self.rows[id_].status is DesignStatus.VALID
+
+    def _best(self, views: Sequence[DesignView]) -> DesignView | None:
+        known = {view.id: view for view in views}
+        for decision in reversed(self.decisions):
+            if decision.kind == "winner" and decision.subject in known:
+                return known[decision.subject]
+        return next((view for view in views if view.rank == 1), None)
+
+    def _design(self, row: DesignRow, rank: int | None) -> DesignView:
+        card = self.cards.get(row.id)
+        evaluations = [r.evaluation for r in self.by_design[row.id]]
+        scores = {split: self.scores[row.id, split].interval for split in ("search", "validation", "sealed")}
+        return DesignView(
+            id=row.id,
+            name=self.names[row.id],
+            sequence=row.sequence,
+            generation=row.generation,
+            parents=row.parents,
+            proposer=plain(row.proposer, 40),
+            operator=plain(row.operator, 40),
+            control=row.id in self.control,
+            status=row.status,
+            reason=plain(row.reason),
+            rank=rank,
+            believed=self.beliefs.get(row.id) if scores["search"] else None,
+            score=scores["search"],
+            validation=scores["validation"],
+            sealed=scores["sealed"],
+            gain=self._gain_over_parent(row),
+            evaluations=len(evaluations),
+            failures=_failures(Counter(e.outcome for e in evaluations)),
+            cost=_cost(evaluations),
+            note=plain(card.note) if card else "",
+            params=_params(card),
+            why=tuple(self._why(row)),
+        )
+
+    def _gain_over_parent(self, row: DesignRow) -> Gain | None:
+        known = [parent for parent in row.parents if parent in self.rows]
+        parents = sorted(known, key=lambda parent: -self.beliefs[parent].mean)
+        gains = (self._gain(row.id, parent, "parent", ("search",)) for parent in parents)
+        gain = next((gain for gain in gains if gain is not None), None)
+        if gain is None:
+            return None
+        label = next((d for d in reversed(self.about[row.id]) if d.kind == "label"), None)
+        verdict = label.data.get("verdict") if label and isinstance(label.data, Mapping) else None
+        return replace(gain, verdict=Verdict(verdict)) if verdict in set(Verdict) else gain
+
+    def _gain(
+        self,
+        design: DesignId,
+        other: DesignId,
+        label: str,
+        splits: Sequence[str] = ("sealed", "validation", "search"),
+    ) -> Gain | None:
+        """Compare on the first split on which both have two streams in common, or else on the first with one."""
+        pairs = [(split, *self.scores[design, split].against(self.scores[other, split])) for split in splits]
+        pairs = [pair for pair in pairs if pair[1]]
+        if not pairs:
+            return None
+        split, mine, theirs = next((pair for pair in pairs if len(pair[1]) > 1), pairs[0])
+        compared = 1 if split == "sealed" else max(self.compared[split], 1)
+        differences = [mine[stream] - theirs[stream] for stream in mine]
+        spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+        return Gain(
+            over=other,
+            over_name=self.names[other],
+            label=label,
+            interval=_within(paired_difference(mine, theirs), -1.0, 1.0),
+            verdict=paired_difference(mine, theirs, 1 - 0.05 / compared).verdict,
+            split=split,
+            detectable=_detectable(len(differences)) * max(spread, SD_FLOOR),
+        )
+
+    def _comparisons(self, best: DesignView, controls: Sequence[DesignView]) -> Iterable[Gain]:
+        """Yield the best one's gains over its parents, over its first ancestors and over the controls."""
+        roots, seen, queue = [], {best.id}, [p for p in best.parents if p in self.rows]
+        for id_ in queue:
+            if id_ in seen:
+                continue
+            seen.add(id_)
+            parents = [p for p in self.rows[id_].parents if p in self.rows]
+            if not parents:
+                roots.append(id_)
+            queue.extend(parents)
+        wanted = [(parent, "its parent") for parent in best.parents if parent in self.rows]
+        wanted += [(root, "its first ancestor") for root in roots if root not in best.parents]
+        wanted += [(c.id, control_name(c.name)) for c in controls if c.id != best.id and c.id not in dict(wanted)]
+        for other, label in wanted:
+            gain = self._gain(best.id, other, label)
+            if gain is not None:
+                yield gain
+
+    def _why(self, row: DesignRow) -> Iterable[str]:
+        for decision in self.about[row.id]:
+            parents = ", ".join(self.names.get(parent, parent) for parent in row.parents)
+            kind = f"parent {parents}" if decision.kind == "parent" else plain(decision.kind, 40)
+            yield f"{kind} in generation {decision.generation}: {plain(decision.reason)}"
+
+    def _decision(self, decision: Decision) -> DecisionView:
+        name = "" if decision.subject is None else self.names.get(decision.subject, "")
+        return DecisionView(
+            decision.generation, plain(decision.kind, 40), plain(decision.reason), decision.subject, name
+        )
+
+
+def control_name(name: str) -> str:
+    """Return what a control is called on the page: the two that everybody asks for by one spelling."""
+    letters = re.sub(r"[^a-z]", "", name.lower())
+    return next((told for told, names in _CONTROL_NAMES.items() if letters in names), name)
+
+
+def _is_control(recorded: Sequence[Recorded]) -> bool:
+    purposes = {r.purpose for r in recorded}
+    return Purpose.CONTROL in purposes and Purpose.SEARCH not in purposes
+
+
+@lru_cache(maxsize=1024)
+def _detectable(n: int) -> float:
+    """The smallest detectable difference in standard deviations of the paired differences."""
+    return minimum_detectable_difference(1.0, n)
+
+
+def _failures(outcomes: Counter[Outcome]) -> tuple[OutcomeCount, ...]:
+    failed = [OutcomeCount(outcome, count) for outcome, count in outcomes.items() if outcome is not Outcome.SCORED]
+    return tuple(sorted(failed, key=lambda f: (-f.count, f.outcome.value)))
+
+
+def _params(card: Card | None) -> tuple[str, ...]:
+    return tuple(plain(f"{name} = {value!r}", 200) for name, value in card.params.items()) if card else ()
+
+
+def _cost(evaluations: Sequence[Evaluation]) -> Cost:
+    stored = [float(e.bytes_stored) for e in evaluations if e.bytes_stored is not None]
+    finished = [e for e in evaluations if e.outcome is Outcome.SCORED]
+    return Cost(
+        seconds=math.fsum(e.seconds for e in evaluations),
+        model_calls=sum(e.model_calls for e in evaluations),
+        model_tokens=sum(e.model_tokens for e in evaluations),
+        stream_seconds=_amount([e.seconds for e in finished]),
+        bytes_stored=_amount(stored),
+        recall_chars=_amount([float(e.recall_chars) for e in finished]),
+    )
+
+
+def _amount(values: Sequence[float]) -> Interval | None:
+    return _within(mean_interval(values), 0.0, math.inf) if values else None
+
+
+def _gap(best: DesignView) -> Interval | None:
+    """Search minus validation: other streams, so the two intervals' half widths add up as squares."""
+    search, fresh = best.score, best.validation
+    if search is None or fresh is None:
+        return None
+    difference, half = search.mean - fresh.mean, math.hypot(search.half_width, fresh.half_width)
+    return _within(Interval(difference, difference - half, difference + half, min(search.n, fresh.n)), -1.0, 1.0)
+
+
+def _believe(rows: Sequence[DesignRow], scores: Mapping[DesignId, Mapping[str, float]]) -> dict[DesignId, Posterior]:
+    """Return the posterior of every design from its scores by stream.
+
+    A score is design + stream + noise; the effects of streams are taken out, so that no design is praised for easy
+    ones. A child's prior is its parent's posterior (the better parent's), widened; a root's prior is the mean design.
+    """
+    scored = [row.id for row in rows if scores[row.id]]
+    streams = sorted({stream for id_ in scored for stream in scores[id_]})
+    column = {stream: place for place, stream in enumerate(streams)}
+    table = np.full((len(scored), len(streams)), np.nan)
+    for place, id_ in enumerate(scored):
+        for stream, score in scores[id_].items():
+            table[place, column[stream]] = score
+    known = ~np.isnan(table)
+    values, per_stream, per_design = np.where(known, table, 0.0), known.sum(axis=0), known.sum(axis=1)
+    of_stream, of_design = np.zeros(len(streams)), np.zeros(len(scored))
+    for _ in range(20):
+        of_design = ((values - of_stream) * known).sum(axis=1) / np.maximum(per_design, 1)
+        of_stream = ((values - of_design[:, None]) * known).sum(axis=0) / np.maximum(per_stream, 1)
+        of_stream -= of_stream.mean() if len(streams) else 0.0
+    freedom = int(known.sum()) - len(scored) - len(streams) + 1
+    rest = (values - of_design[:, None] - of_stream) * known
+    noise = float(np.sqrt((rest**2).sum() / freedom)) if freedom > 0 else NOISE_SD
+    middle = float(of_design.mean()) if scored else 0.0
+    spread = DESIGN_SD
+    if len(scored) > 2:
+        spread = math.sqrt(max(float(of_design.var(ddof=1) - (noise**2 / per_design).mean()), 0.0))
+    cleaned = {id_: (table[i] - of_stream)[known[i]] for i, id_ in enumerate(scored)}
+    beliefs: dict[DesignId, Posterior] = {}
+    for row in sorted(rows, key=lambda row: row.sequence):
+        before = [beliefs[parent] for parent in row.parents if parent in beliefs]
+        prior = inherit(max(before, key=lambda b: b.mean), spread) if before else Posterior(middle, spread)
+        beliefs[row.id] = posterior(list(cleaned.get(row.id, ())), prior.mean, prior.sd, noise)
+    return beliefs
+
+
+# -- tasks
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGrid:
+    """Rewards per task: one row a design, one column a task of a search stream, in generated order.
+
+    Attributes:
+        rewards: mean over the seeds that were run; None where the design was not evaluated.
+        counts: how many evaluations each mean is of.
+    """
+
+    designs: tuple[DesignView, ...]
+    streams: tuple[str, ...]
+    positions: tuple[int, ...]
+    rewards: tuple[tuple[float | None, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+def task_grid(ledger: Ledger, designs: Sequence[DesignView], columns: int = 160) -> TaskGrid:
+    """Return what these designs earned task by task, on the streams that most of them share, whole streams only."""
+    earned: dict[tuple[DesignId, str], list[tuple[float, ...]]] = defaultdict(list)
+    for design in designs:
+        for recorded in ledger.evaluations(design=design.id, split="search"):
+            evaluation = recorded.evaluation
+            if evaluation.key.order == 0 and evaluation.rewards:
+                earned[design.id, evaluation.key.stream].append(evaluation.rewards)
+    sharing = Counter(stream for _, stream in earned)
+    lengths = {stream: max(map(len, runs)) for (_, stream), runs in sorted(earned.items())}
+    chosen: list[tuple[str, int]] = []
+    for stream, _ in sorted(sharing.items(), key=lambda item: (-item[1], item[0])):
+        if chosen and len(chosen) + lengths[stream] > columns:
+            break
+        chosen += [(stream, position) for position in range(min(lengths[stream], columns))]
+    rewards, counts = [], []
+    for design in designs:
+        cells = [
+            [run[position] for run in earned.get((design.id, stream), ()) if position < len(run)]
+            for stream, position in chosen
+        ]
+        rewards.append(tuple(math.fsum(cell) / len(cell) if cell else None for cell in cells))
+        counts.append(tuple(map(len, cells)))
+    names, places = tuple(plain(stream, 120) for stream, _ in chosen), tuple(place for _, place in chosen)
+    return TaskGrid(tuple(designs), names, places, tuple(rewards), tuple(counts))
+
+
+# -- episodes
+
+_Line = Annotated[str, AfterValidator(lambda text: plain(text, 1000))]
+_Lines = Annotated[str, AfterValidator(lambda text: plain_lines(text, 4000))]
+_Change = Annotated[
+    str,
+    BeforeValidator(lambda value: value if isinstance(value, str) else json.dumps(value)),
+    AfterValidator(lambda text: plain(text, 1000)),
+]
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """One thing that was recalled."""
+
+    __pydantic_config__ = _STRICT
+    id: _Line
+    text: _Lines
+    situation: _Lines
+    action: _Line
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One action; `recall` are places in the episode's `items`."""
+
+    __pydantic_config__ = _STRICT
+    situation: _Lines
+    action: _Line
+    observation: _Lines
+    reward: float | None
+    recall: tuple[NonNegativeInt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredView:
+    """How the memory changed after an episode; `count` is how many entries it then had."""
+
+    __pydantic_config__ = _STRICT
+    added: tuple[_Change, ...]
+    removed: tuple[_Change, ...]
+    count: NonNegativeInt
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeView:
+    """One attempt at a task, with what the memory recalled and stored.
+
+    Attributes:
+        before: places in `items` of what was recalled before the task.
+        stored: None if the memory's content was not compared.
+    """
+
+    __pydantic_config__ = _STRICT
+    goal: _Lines
+    reward: float | None
+    steps: tuple[StepView, ...]
+    before: tuple[NonNegativeInt, ...]
+    items: tuple[ItemView, ...]
+    stored: StoredView | None
+
+    def recalled(self, places: Sequence[int]) -> tuple[ItemView, ...]:
+        return tuple(self.items[place] for place in places)
+
+    @property
+    def shown(self) -> tuple[ItemView, ...]:
+        """Every item that was recalled in it, once, in the order of first use."""
+        places = (*self.before, *(place for step in self.steps for place in step.recall))
+        return self.recalled(tuple(dict.fromkeys(places)))
+
+
+_EPISODE = TypeAdapter(EpisodeView)
+
+
+def parse_episode(content: bytes, record: str) -> EpisodeView:
+    """Parse the JSON of one episode strictly.
+
+    Args:
+        record: what to call it in an error.
+
+    Raises:
+        ArchiveDamaged: it is not of that form, or a recall names an item that is not there.
+    """
+    try:
+        episode = _EPISODE.validate_json(content)
+    except (ValidationError, RecursionError) as error:
+        raise ArchiveDamaged(record, plain(_problem(error), 300)) from error
+    last = len(episode.items)
+    for place in (*episode.before, *(place for step in episode.steps for place in step.recall)):
+        if place >= last:
+            raise ArchiveDamaged(record, f"it recalls item {place}, but has {last} items")
+    return episode
+
+
+def episodes(ledger: Ledger, key: EvaluationKey) -> tuple[EpisodeView, ...]:
+    """Return the episodes of one evaluation in stream order; none if they were not kept.
+
+    Raises:
+        ArchiveDamaged: names the episode that cannot be read.
+    """
+    return tuple(
+        parse_episode(content, f"episode {place} of evaluation {key.digest}")
+        for place, content in enumerate(ledger.episodes(key))
+    )
+
+
+def _problem(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return "it is nested too deeply"
+    first: Any = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
