@@ -31,6 +31,9 @@ class SandboxUnavailable(RuntimeError):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type[SandboxUnavailable], tuple[str, str]]:
+        return type(self), (str(self), self.hint)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -33,6 +33,8 @@ _LAYOUT = "1"  # raise it when the way a base is made changes
 _MOUNT_POINTS = ("proc", "dev", "tmp", "etc", "opt/mnemogen")
 _DEVICES = ("null", "zero", "urandom", "random")
 _SANDBOX = '"""What runs inside the sandbox."""\n'
+_HOST_ONLY = frozenset({"compose.py", "source.py", "validate.py", "episodes.py"})
+"""Files of `design_space` that no design needs: changing a message in them must not make every score a new one."""
 _LEFT_OUT = re.compile(
     r"^(site-packages|dist-packages|tests?|idlelib|idle_test|turtledemo|tkinter|ensurepip|lib2to3|config-.*|pydoc_data"
     r"|__pycache__|_tkinter\..*|_test.*\.so|_ctypes_test.*|_xx.*|xx.*\.so|.*\.(pyi|pyc|a|exe|h|lib))$"
@@ -79,7 +81,8 @@ def _guest_files(project: Path) -> Iterator[tuple[str, bytes]]:
     yield "sandbox/__init__.py", _SANDBOX.encode()
     for folder in ("design_space", "design_space/parts", "sandbox/guest"):
         for file in sorted((project / folder).glob("*.py")):
-            yield f"{folder}/{file.name}", file.read_bytes()
+            if folder != "design_space" or file.name not in _HOST_ONLY:
+                yield f"{folder}/{file.name}", file.read_bytes()
 
 
 def environment(base: str = "", guest: str = GUEST) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -40,6 +40,25 @@ class Setting:
     recall_chars: int
     seed: int
     config: str
+
+    def key(self, design: Design, stream: str, split: Split, guest: str, order: int = 0) -> EvaluationKey:
+        """What the ledger files a result under.
+
+        Args:
+            stream: its name.
+            guest: digest of what the sandbox holds.
+        """
+        return EvaluationKey(
+            design=design.id,
+            stream=stream,
+            split=split,
+            order=order,
+            protocol=self.protocol,
+            agent=self.agent,
+            seed=self.seed,
+            guest=guest,
+            config=self.config,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +99,9 @@ class Evaluator:
     broker: Callable[[], Broker] = KeyFreeBroker
     _collected: dict[str, tuple[Played, ...]] = field(default_factory=dict)
 
-    def key(self, design: Design, split: Split, stream_seed: int, index: int, order: int = 0) -> EvaluationKey:
+    def key(self, design: Design, stream: Stream, order: int = 0) -> EvaluationKey:
         """What the ledger files the result under."""
-        stream = self.source.stream(split, stream_seed, index)
-        setting = self.setting
-        return EvaluationKey(
-            design=design.id,
-            stream=stream.name,
-            split=split,
-            order=order,
-            protocol=setting.protocol,
-            agent=setting.agent,
-            seed=setting.seed,
-            guest=self.backend.digest,
-            config=setting.config,
-        )
+        return self.setting.key(design, stream.name, stream.split, self.backend.digest, order)
 
     def evaluate(self, design: Design, stream: Stream, guest: Guest, key: EvaluationKey) -> Result:
         """Run the design over the whole stream in a fresh process of `guest`.
@@ -233,7 +240,3 @@ def _ordered(stream: Stream, order: int) -> Sequence[Task]:
 def _seed(what: str, key: EvaluationKey) -> int:
     return int(generator(what, key.seed, key.stream, key.order).integers(2**31))
 
-
-def paired(evaluations: Sequence[Evaluation]) -> Mapping[str, float]:
-    """Score by stream, for paired comparisons; a failed evaluation counts with the zeros of its unfinished tasks."""
-    return {e.key.stream: e.score for e in evaluations if e.score is not None}

@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 HEADER = struct.Struct(">I")
-MAX_DIGITS = 32
+MAX_DIGITS = 40
 
 
 class FrameError(ValueError):

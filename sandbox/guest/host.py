@@ -137,12 +137,19 @@ def _describe(error: BaseException) -> dict[str, str]:
     elif isinstance(error, RuntimeError) and "start new thread" in str(error):
         kind = "too_many_processes"
     try:
-        text = "".join(traceback.format_exception(error))
+        text = _trace(error)
         message = f"{type(error).__name__}: {error}"
     except Exception:
         # A design may raise an exception whose own __str__ raises.
         text, message = "", type(error).__name__
     return {"kind": kind, "message": message[:1_000], "traceback": text[-TRACEBACK_CHARS:]}
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback from the design's first line on; empty if none of its lines was reached."""
+    frames = traceback.extract_tb(error.__traceback__)
+    start = next((i for i, frame in enumerate(frames) if frame.filename == "design.py"), None)
+    return "" if start is None else "".join(traceback.format_list(frames[start:]))
 
 
 def _raised_here(error: BaseException) -> bool:

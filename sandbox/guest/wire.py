@@ -69,8 +69,8 @@ def recall_from_json(value: object) -> Recall:
     for row in _list(items, "items"):
         if not isinstance(row, list) or len(row) != 5:
             raise FrameError("an item wants five fields")
-        texts = [_text(cell, "an item's field") for cell in row[:4]]
-        parsed.append(Item(*texts, value=_unit(row[4], "an item's value")))
+        name, text, situation, action = (_text(cell, "an item's field") for cell in row[:4])
+        parsed.append(Item(name, text, situation, action, _unit(row[4], "an item's value")))
     return Recall(tuple(parsed), cast(Literal["append", "replace"], mode))
 
 

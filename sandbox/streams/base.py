@@ -88,6 +88,10 @@ class Source(Protocol):
 
     name: str
 
+    def stream_name(self, split: Split, seed: int, index: int) -> str:
+        """The name that `stream` gives its stream, without making any task."""
+        ...
+
     def stream(self, split: Split, seed: int, index: int) -> Stream:
         """Return the `index`-th stream of a split; `seed` is the run's.
 

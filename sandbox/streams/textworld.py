@@ -118,6 +118,10 @@ class TextWorldSource:
         self.settings = settings or TextWorldSettings()
         self.cache = cache if cache is not None else _default_cache()
 
+    def stream_name(self, split: Split, seed: int, index: int) -> str:
+        settings = hashlib.sha256(_canonical(asdict(self.settings)).encode()).hexdigest()[:8]
+        return f"{self.name}/{settings}/{split}/seed{seed}/{index}"
+
     def stream(self, split: Split, seed: int, index: int) -> Stream:
         """Return the `index`-th stream of a split, its games made already.
 
@@ -146,9 +150,8 @@ class TextWorldSource:
             )
             for game in games
         )
-        settings = hashlib.sha256(_canonical(asdict(self.settings)).encode()).hexdigest()[:8]
         return Stream(
-            name=f"{self.name}/{settings}/{split}/seed{seed}/{index}",
+            name=self.stream_name(split, seed, index),
             source=self.name,
             split=split,
             family=f"{self.name}/{split}/{index}",

@@ -1,0 +1,75 @@
+"""Finds task sources and agents by name: those of the project, and ``module:Name`` for one's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from sandbox.agents.base import Agent
+from sandbox.agents.evidence import EvidenceAgent
+from sandbox.streams.base import Source
+from sandbox.streams.household import HouseholdSettings, HouseholdSource
+from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
+
+MakeAgent = Callable[[np.random.Generator], Agent]
+
+SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
+    "household": (HouseholdSource, HouseholdSettings),
+    "textworld": (TextWorldSource, TextWorldSettings),
+}
+AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent}
+
+
+def settings_of(name: str) -> tuple[str, ...]:
+    """The names of a source's settings; empty for one's own sources, which say for themselves what they take."""
+    return tuple(SOURCES[name][1].__dataclass_fields__) if name in SOURCES else ()
+
+
+def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
+    """Make a source of tasks.
+
+    Args:
+        name: `household`, `textworld`, or ``module:Name`` of a callable that takes the settings by keyword.
+        folder: where modules of one's own are looked for first.
+
+    Raises:
+        ValueError: there is none of that name, or it does not take the settings.
+    """
+    if name in SOURCES:
+        make, kind = SOURCES[name]
+        try:
+            return make(TypeAdapter(kind).validate_python(dict(settings)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    try:
+        return cast(Source, _find(name, folder, "source", tuple(SOURCES))(**settings))
+    except TypeError as error:
+        raise ValueError(f"source {name!r} does not take {dict(settings)}: {error}") from error
+
+
+def find_agent(name: str, folder: str) -> MakeAgent:
+    """Find an agent: `evidence`, or ``module:Name`` of a callable that takes a random generator.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    return AGENTS[name] if name in AGENTS else cast(MakeAgent, _find(name, folder, "agent", tuple(AGENTS)))
+
+
+def _find(name: str, folder: str, what: str, known: tuple[str, ...]) -> Callable[..., Any]:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(known)}, and module:Name for one's own")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"cannot find the {what} {name!r} from {folder}: {error}") from error
+    return cast(Callable[..., Any], found)
