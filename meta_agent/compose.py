@@ -1,0 +1,172 @@
+"""Proposes modular designs without a language model: mutation of one part or parameter, crossover of two parents.
+
+The operators say what may be changed (what is kept, by what it is found, how it is credited and forgotten), never
+what the answer of a task is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from design_space import DesignId
+from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, RETRIEVE, SLOTS, Gene, Genome, read, space_of_part
+from design_space.space import Choice, Int, Parameter, Value
+from meta_agent.proposer import Draft, Parent
+
+T = TypeVar("T")
+
+CROSSOVER_PROBABILITY = 0.25
+FURTHER_MUTATION_PROBABILITY = 0.35
+STEP = 0.2
+"""Standard deviation of a numeric mutation, as a share of the parameter's range (of its logarithm where it is one)."""
+
+
+class ComposeProposer:
+    """Mutates and crosses over genomes; a parent that is no genome gives way to a random one."""
+
+    name = "compose"
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+        genomes = [(parent, genome) for parent in parents if (genome := read(parent.design)) is not None]
+        if not genomes:
+            return _draft(random_genome(rng), tuple(p.design.id for p in parents[:1]), "random", "composed afresh")
+        if len(genomes) > 1 and rng.random() < CROSSOVER_PROBABILITY:
+            (a, first), (b, second) = genomes[:2]
+            child, told = crossover(first, second, rng)
+            return _draft(child, (a.design.id, b.design.id), "crossover", told)
+        parent, genome = genomes[0]
+        child = genome
+        notes: list[str] = []
+        while not notes or rng.random() < FURTHER_MUTATION_PROBABILITY:
+            child, note = mutate(child, rng)
+            notes.append(note)
+        return _draft(child, (parent.design.id,), "mutation", "; ".join(notes))
+
+    def observe(self, design: DesignId, score: float | None) -> None:
+        return None
+
+
+def _draft(genome: Genome, parents: tuple[DesignId, ...], operator: str, note: str) -> Draft:
+    return Draft(genome.design(), parents, ComposeProposer.name, operator, note)
+
+
+def random_genome(rng: np.random.Generator) -> Genome:
+    """One composition, every part and value equally likely."""
+    chosen = [name for name in ENCODERS if rng.random() < 0.5] or [_pick(ENCODERS, rng)]
+    return Genome(
+        encoders=tuple(_random_gene(name, rng) for name in chosen),
+        retrieve=_pick(RETRIEVE, rng),
+        recall_count=int(_sample(RECALL_COUNT, rng)),
+        **{slot: _random_gene(_pick(names, rng), rng) for slot, names in SLOTS.items()},
+    )
+
+
+def crossover(a: Genome, b: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    """A child of `a` that takes each gene from `b` with a chance of one half, at least one that differs."""
+    differing = [p for p, gene in b.genes.items() if a.genes.get(p) != gene]
+    taken = [p for p in differing if rng.random() < 0.5]
+    if differing and not taken:
+        taken = [_pick(differing, rng)]
+    child = a
+    for prefix in taken:
+        child = child.with_gene(prefix, b.genes[prefix])
+    if rng.random() < 0.5:
+        child = replace(child, retrieve=b.retrieve, recall_count=b.recall_count)
+    return child, f"took {', '.join(taken) or 'nothing'} from the second parent"
+
+
+def mutate(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    """Change one thing; says what."""
+    operators: tuple[Callable[[Genome, np.random.Generator], tuple[Genome, str]], ...] = (
+        _swap_part,
+        _swap_part,
+        _change_encoders,
+        _change_encoders,
+        _change_value,
+        _change_value,
+        _change_asking,
+    )
+    return operators[int(rng.integers(len(operators)))](genome, rng)
+
+
+def _swap_part(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    slot = _pick(tuple(SLOTS), rng)
+    old: Gene = getattr(genome, slot)
+    new = _pick(tuple(name for name in SLOTS[slot] if name != old.part), rng)
+    return genome.with_gene(slot, Gene.of(new)), f"{slot}: {old.part} -> {new}"
+
+
+def _change_encoders(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    present = [gene.part for gene in genome.encoders]
+    name = _pick(ENCODERS, rng)
+    if name not in present:
+        return genome.with_gene(PREFIX[name], Gene.of(name)), f"also remembers by {name}"
+    if len(present) > 1:
+        return genome.without(PREFIX[name]), f"no longer remembers by {name}"
+    return _change_value(genome, rng)
+
+
+def _change_value(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    places = [(prefix, name) for prefix, gene in genome.genes.items() for name, _ in gene.values]
+    if not places:
+        return _change_asking(genome, rng)
+    prefix, name = places[int(rng.integers(len(places)))]
+    gene = genome.genes[prefix]
+    values = dict(gene.values)
+    values[name] = _nudge(space_of_part(gene.part)[name], values[name], rng)
+    note = f"{prefix}_{name}: {_short(dict(gene.values)[name])} -> {_short(values[name])}"
+    return genome.with_gene(prefix, Gene.of(gene.part, values)), note
+
+
+def _change_asking(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
+    if rng.random() < 0.4:
+        other = "step" if genome.retrieve == "task" else "task"
+        return replace(genome, retrieve=other), f"asked before each {other}"
+    count = int(_nudge(RECALL_COUNT, genome.recall_count, rng))
+    return replace(genome, recall_count=count), f"recall_count: {genome.recall_count} -> {count}"
+
+
+def _nudge(parameter: Parameter, value: Value, rng: np.random.Generator) -> Value:
+    """Another value of the parameter, near the present one where nearness means anything."""
+    if isinstance(parameter, Choice):
+        others = tuple(option for option in parameter.options if option != value)
+        return _pick(others, rng) if others else value
+    low, high, now = float(parameter.low), float(parameter.high), float(value)
+    if parameter.log:
+        low, high, now = np.log(low), np.log(high), np.log(now)
+    moved = float(np.clip(now + rng.normal(0.0, STEP) * (high - low), low, high))
+    moved = float(np.exp(moved)) if parameter.log else moved
+    if not isinstance(parameter, Int):
+        # Three digits are as much as any score can tell apart, and keep the source readable.
+        return parameter.check(float(np.clip(float(f"{moved:.3g}"), parameter.low, parameter.high)))
+    near = round(moved)
+    if near == value:
+        near += 1 if rng.random() < 0.5 else -1
+    return int(np.clip(near, parameter.low, parameter.high))
+
+
+def _random_gene(part: str, rng: np.random.Generator) -> Gene:
+    return Gene.of(part, {name: _sample(parameter, rng) for name, parameter in space_of_part(part).items()})
+
+
+def _sample(parameter: Parameter, rng: np.random.Generator) -> Value:
+    if isinstance(parameter, Choice):
+        return _pick(parameter.options, rng)
+    low, high = float(parameter.low), float(parameter.high)
+    drawn = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if parameter.log else float(rng.uniform(low, high))
+    if isinstance(parameter, Int):
+        return int(np.clip(round(drawn), parameter.low, parameter.high))
+    return float(np.clip(float(f"{drawn:.3g}"), low, high))
+
+
+def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
+    return options[int(rng.integers(len(options)))]
+
+
+def _short(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+

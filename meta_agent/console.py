@@ -1,0 +1,88 @@
+"""What people see of a run: one line of progress while it goes on, a summary at its end. All of it on stderr."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from archive.views import number, plain, told_score
+from meta_agent.driver import Progress
+from meta_agent.verdict import Final, Gain
+
+QUIET_SECONDS = 10.0
+"""Between two lines of progress where the output is no terminal."""
+
+
+class ConsoleWatcher:
+    """Draws a bar on a terminal, writes a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[told]}"))
+        self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("starting", total=None, told="")
+        self._began = time.monotonic()
+        self._told = 0.0
+
+    def __enter__(self) -> ConsoleWatcher:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begun(self, backend: str, caveat: str) -> None:
+        self._console.print(f"sandbox: {backend}. {caveat}", highlight=False, markup=False)
+
+    def moved(self, progress: Progress) -> None:
+        text = told(progress, time.monotonic() - self._began)
+        self._bar.update(
+            self._task, description=progress.phase, total=progress.allowed or None, completed=progress.evaluations, told=text
+        )
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._told > QUIET_SECONDS:
+            self._told = now
+            self._console.print(f"{progress.phase}: {text}", highlight=False, markup=False)
+
+
+def told(progress: Progress, seconds: float) -> str:
+    """One line: best so far, designs, rate, budget spent and left."""
+    parts = []
+    if progress.best is not None:
+        name, mean, half, n = progress.best
+        parts.append(f"best {number(mean)} ± {number(half)} (n={n}) {plain(name, 40)}")
+    bad = progress.invalid + progress.failed
+    parts.append(f"{progress.tried} designs, {bad} failed, {progress.duplicates} duplicates")
+    parts.append(f"{progress.fresh / max(seconds, 1e-3):.1f}/s")
+    parts.append(f"{progress.evaluations} of {progress.allowed} evaluations")
+    return " | ".join(parts)
+
+
+def summarise(final: Final, console: Console) -> None:
+    """The winner beside what it must beat."""
+    title = f"winner: {plain(final.name, 80)}  ({final.winner[:8]})"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("on fresh streams", "score", "the winner's gain", "verdict"):
+        table.add_column(heading, no_wrap=heading != "on fresh streams")
+    table.add_row("the winner", told_score(final.score), "", "")
+    for gain in final.gains:
+        table.add_row(f"{gain.role}: {plain(gain.rival, 50)}", told_score(gain.score), str(gain.gain), gain.gain.verdict)
+    console.print(table)
+    console.print(conclusion(final), highlight=False, markup=False)
+
+
+def conclusion(final: Final) -> str:
+    """What may be claimed, in a sentence or two."""
+    gain = final.over_ancestors
+    if gain is None:
+        return "The winner is the only seed: there is no ancestor to compare it with."
+    if final.improved:
+        return f"It earns more than the best of its ancestors: {gain.gain}."
+    return f"No gain over its ancestors is shown: {gain.gain}{_smallest(gain)}. A larger budget may find one."
+
+
+def _smallest(gain: Gain) -> str:
+    return "" if gain.detectable is None else f"; {gain.gain.n} streams show differences from {number(gain.detectable)} on"

@@ -1,0 +1,178 @@
+"""Workers on this machine or on a cluster, by Ray. The only module that imports it.
+
+Ray runs a task at least once, so a result that arrives twice must be harmless: the ledger files it once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, Self
+
+from meta_agent.worker import Done, Facts, Job, Worker, WorkerSpec
+from sandbox.backend import SandboxUnavailable
+
+TRIES = 4
+"""Attempts at a job whose worker or sandbox was lost, before the run stops."""
+POLL_SECONDS = 0.2
+OBJECT_STORE_BYTES = 200 * 1024 * 1024
+
+
+class Pool(Protocol):
+    """Carries out jobs. Owes: every job's result at least once, in any order, and a pause in which to look up.
+
+    A design's fault is in the result; `SandboxUnavailable` ends the iteration.
+    """
+
+    def facts(self) -> Facts: ...
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+        """Yield results as they arrive, and None now and then while nothing does."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class SerialPool:
+    """One worker in this process: for single evaluations and for tests."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._worker = Worker(spec)
+
+    def facts(self) -> Facts:
+        return self._worker.facts()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+        for job in jobs:
+            yield self._worker.run(job)
+            yield None
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RayPool:
+    """Worker processes, one a core, each with sandboxes of its own.
+
+    Args:
+        count: None is one for each core that Ray has.
+        address: of a running cluster; None starts a private one on this machine, which ends with this process.
+
+    Raises:
+        SandboxUnavailable: Ray does not start or cannot be reached, or no worker gets a sandbox.
+    """
+
+    def __init__(self, spec: WorkerSpec, count: int | None, address: str | None = None) -> None:
+        self._ray = _start(count, address)
+        self._spec = spec
+        size = count or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._actors: list[Any] = [self._hire() for _ in range(size)]
+
+    def facts(self) -> Facts:
+        """What the workers' sandboxes are; all must hold the same.
+
+        Raises:
+            SandboxUnavailable: they differ, or a worker did not come up.
+        """
+        pending = [actor.facts.remote() for actor in self._actors]
+        try:
+            told: set[Facts] = set(self._ray.get(pending, timeout=300))
+        except self._ray.exceptions.RayTaskError as error:
+            raise _unwrap(error) from error
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:
+            raise SandboxUnavailable(f"the workers did not start: {error}", "see the log in the run's folder") from error
+        if len({fact.digest for fact in told}) != 1:
+            raise SandboxUnavailable(
+                "the nodes' sandboxes hold different code or Python versions", "install the same version on every node"
+            )
+        return told.pop()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+        waiting = deque((job, 1) for job in jobs)
+        idle = list(self._actors)
+        flying: dict[Any, tuple[Job, int, Any]] = {}
+        while waiting or flying:
+            while waiting and idle:
+                actor = idle.pop()
+                job, attempt = waiting.popleft()
+                flying[actor.run.remote(job)] = (job, attempt, actor)
+            ready, _ = self._ray.wait(list(flying), timeout=POLL_SECONDS)
+            for reference in ready:
+                job, attempt, actor = flying.pop(reference)
+                try:
+                    done: Done = self._ray.get(reference)
+                except self._ray.exceptions.RayTaskError as error:
+                    cause = _unwrap(error)
+                    if attempt >= TRIES:
+                        raise cause from error
+                    waiting.append((job, attempt + 1))
+                    idle.append(actor)
+                    continue
+                except self._ray.exceptions.RayError as error:
+                    # The process or its node is gone; the job is not at fault, and neither is the design.
+                    if attempt >= TRIES:
+                        raise SandboxUnavailable(f"workers were lost {attempt} times: {error}") from error
+                    waiting.append((job, attempt + 1))
+                    self._actors.remove(actor)
+                    self._actors.append(self._hire())
+                    idle.append(self._actors[-1])
+                    continue
+                idle.append(actor)
+                yield done
+            if not ready:
+                yield None
+
+    def close(self) -> None:
+        pending = [actor.close.remote() for actor in self._actors]
+        self._ray.wait(pending, num_returns=len(pending), timeout=3.0)
+        for actor in self._actors:
+            self._ray.kill(actor)
+        self._ray.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _hire(self) -> Any:
+        # Fractions of a core: more workers than cores are allowed, they only take turns.
+        actor = self._ray.remote(num_cpus=0.001, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
+        return actor.remote(self._spec)
+
+
+def _start(count: int | None, address: str | None) -> Any:
+    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    environment = {**threads, "PYTHONHASHSEED": "0"}
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+    if address is None:
+        # What a private cluster starts inherits this; a runtime environment would cost each worker a second.
+        os.environ.update(environment)
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    try:
+        if address is None:
+            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
+        else:
+            ray.init(address=address, runtime_env={"env_vars": environment}, **options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = "on this machine" if address is None else f"at {address}"
+        raise SandboxUnavailable(f"Ray is not to be had {where}: {error}", "is the cluster up, and the port open?") from error
+    return ray
+
+
+def _unwrap(error: Any) -> Exception:
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, SandboxUnavailable) else error

@@ -1,0 +1,60 @@
+"""What a proposer owes: source code from parents, without any promise that it is good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from design_space import Design, DesignId
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A design that something is to be made of.
+
+    Attributes:
+        score: posterior mean reward.
+    """
+
+    design: Design
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A design as proposed, before anything is known of it.
+
+    Attributes:
+        parents: ids, the one that it was mostly made of first; empty for a seed.
+        operator: what was done, in a word or two.
+        note: what was done, in a sentence.
+    """
+
+    design: Design
+    parents: tuple[DesignId, ...]
+    proposer: str
+    operator: str
+    note: str
+
+
+class Proposer(Protocol):
+    """Makes designs from designs.
+
+    An implementer owes: equal drafts for equal arguments and an equal history of `observe`; no I/O but through what it
+    was given; a `Draft` even where it can do nothing useful (novelty is judged by the caller).
+
+    Attributes:
+        name: as in a config.
+    """
+
+    name: str
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+        """Make one design of one or two parents."""
+        ...
+
+    def observe(self, design: DesignId, score: float | None) -> None:
+        """Hear what became of one of its drafts: mean reward on the streams that it saw, None if it failed."""
+        ...

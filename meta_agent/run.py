@@ -1,0 +1,141 @@
+"""The folder of a run: who holds it, what is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from archive.ledger import Ledger
+from archive.repository import Repository
+from meta_agent.config import Config, dump, parse
+from meta_agent.errors import BadInput, RunBusy
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run.
+
+    Attributes:
+        path: the folder itself.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    @property
+    def repository(self) -> Path:
+        return self.path / "archive.git"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def holder(self) -> Path:
+        return self.path / "holder.json"
+
+    def read_config(self) -> Config:
+        """The config that the run was started with.
+
+        Raises:
+            BadInput: there is no run here.
+        """
+        if not self.config.is_file():
+            raise BadInput(f"{self.path} is no run: it has no config.yaml", "`mnemogen run CONFIG` starts one")
+        return parse(self.config.read_text(encoding="utf-8"), str(self.config))
+
+    def open_ledger(self) -> Ledger:
+        """The ledger for reading, also while the run goes on."""
+        self.read_config()
+        return Ledger(self.ledger, read_only=True)
+
+    def open_repository(self) -> Repository:
+        """The repository for reading, also while the run goes on."""
+        return Repository(self.repository, read_only=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one writer of this folder; the lock dies with its holder.
+
+        Raises:
+            RunBusy: another process is it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            pid = self.holder_pid()
+            who = f"process {pid}" if pid else "another process"
+            raise RunBusy(
+                f"{self.path} is held by {who}", "wait for it, `mnemogen stop` it, or name another run"
+            ) from error
+        try:
+            self.holder.write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+            yield
+        finally:
+            self.holder.unlink(missing_ok=True)
+            lock.release()
+
+    def busy(self) -> bool:
+        """Whether a process holds the folder."""
+        lock = FileLock(self.path / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def holder_pid(self) -> int | None:
+        """The process that holds the folder, if it says so."""
+        try:
+            return int(json.loads(self.holder.read_text(encoding="utf-8"))["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def create(folder: RunFolder, config: Config) -> None:
+    """Begin a run in `folder`, which must be held.
+
+    Raises:
+        BadInput: there is a run with another config.
+    """
+    text = dump(config)
+    if folder.config.exists():
+        if folder.config.read_text(encoding="utf-8") != text:
+            raise BadInput(
+                f"{folder.path} holds a run with another config",
+                f"`mnemogen resume {folder.path}` goes on with that one; --name gives the new run another folder",
+            )
+        return
+    temporary = folder.config.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder.config)
+
+
+def find(name: str, runs: Path) -> RunFolder:
+    """The run of this name or path.
+
+    Raises:
+        BadInput: there is none.
+    """
+    for path in (Path(name), runs / name):
+        if (path / "config.yaml").is_file():
+            return RunFolder(path)
+    known = sorted(p.parent.name for p in runs.glob("*/config.yaml")) if runs.is_dir() else []
+    hint = f"known runs: {', '.join(known)}" if known else "`mnemogen run CONFIG` starts one"
+    raise BadInput(f"there is no run {name!r}", hint)

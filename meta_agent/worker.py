@@ -1,0 +1,189 @@
+"""What a worker does with a job: one design, one sandbox, some streams. Runs in the pool's processes or in the driver's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from design_space import Design, Evaluation, EvaluationKey, Recall, Snapshot
+from sandbox.backend import Limits
+from sandbox.choose import Kind, choose
+from sandbox.contract import check
+from sandbox.evaluate import Evaluator, Played, Result, Setting
+from sandbox.registry import find_agent, make_source
+from sandbox.streams.base import Source, Split
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """Everything that a worker needs to know of an experiment; travels to other nodes.
+
+    Attributes:
+        run: name of the run, for the labels of its containers.
+        source, settings: of tasks, see `sandbox.registry`; folder: where modules of one's own are looked for.
+        stream_seed: which draw of the streams.
+    """
+
+    run: str
+    source: str
+    settings: Mapping[str, Any]
+    folder: str
+    setting: Setting
+    limits: Limits
+    backend: Kind
+    runtime: str | None
+    prestart: int
+    stream_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One design on some streams of a split, in one sandbox.
+
+    Attributes:
+        number: names the job within its batch.
+        contract: begin with the contract smoke test; a design that fails it is not evaluated.
+        keep: streams of which the episodes are wanted.
+    """
+
+    number: int
+    design: Design
+    split: Split
+    streams: tuple[int, ...]
+    contract: bool = False
+    keep: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a job.
+
+    Attributes:
+        results: in the order of the job's streams; each with its episodes as JSON, None where they were not wanted.
+        broken: how the contract test ended, (outcome, detail); then there are no results.
+    """
+
+    number: int
+    results: tuple[tuple[Evaluation, tuple[bytes, ...] | None], ...] = ()
+    broken: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker says of its sandbox."""
+
+    backend: str
+    caveat: str
+    digest: str
+
+
+class Worker:
+    """Evaluates designs, one job at a time."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        self._source = make_source(spec.source, spec.settings, spec.folder)
+        agent = find_agent(spec.setting.agent, spec.folder)
+        self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime)
+        self._evaluator = Evaluator(self._source, agent, self._backend, spec.setting)
+
+    def facts(self) -> Facts:
+        return Facts(self._backend.name, self._backend.caveat, self._backend.digest)
+
+    def run(self, job: Job) -> Done:
+        """Carry a job out.
+
+        Raises:
+            SandboxUnavailable: the machine is at fault.
+        """
+        with self._evaluator.open(job.design, self._spec.run) as guest:
+            if job.contract:
+                fault = check(job.design, guest, self._backend.folder)
+                if fault is not None:
+                    return Done(job.number, broken=(fault.outcome.value, fault.detail))
+            results = []
+            for index in job.streams:
+                stream = self._source.stream(job.split, self._spec.stream_seed, index)
+                key = self._evaluator.key(job.design, stream)
+                result = self._evaluator.evaluate(job.design, stream, guest, key)
+                results.append((result.evaluation, pack(result) if index in job.keep else None))
+        return Done(job.number, tuple(results))
+
+    def learn(self, design: Design) -> Snapshot:
+        """What a design has learned after the first search stream.
+
+        Raises:
+            SandboxUnavailable: the machine is at fault.
+            ValueError: the design did not come to the end of the stream.
+        """
+        stream = self._source.stream("search", self._spec.stream_seed, 0)
+        with self._evaluator.open(design, self._spec.run) as guest:
+            result = self._evaluator.evaluate(design, stream, guest, self._evaluator.key(design, stream))
+        if result.snapshot is None:
+            raise ValueError(f"it did not come to the end of a stream: {result.evaluation.detail}")
+        return result.snapshot
+
+    def close(self) -> None:
+        self._backend.close()
+
+
+def key_of(spec: WorkerSpec, source: Source, digest: str, design: Design, split: Split, index: int) -> EvaluationKey:
+    """The ledger's key of an evaluation, without a sandbox at hand and without making the stream."""
+    return spec.setting.key(design, source.stream_name(split, spec.stream_seed, index), split, digest)
+
+
+def pack(result: Result) -> tuple[bytes, ...]:
+    """The episodes as the archive keeps them: one JSON document each, recalled items listed once.
+
+    The last one also tells what the memory held at the end, as far as its snapshot lists things with an id and a text.
+    """
+    documents = [_episode(played) for played in result.played]
+    if documents and result.snapshot is not None:
+        documents[-1]["stored"] = {"added": list(_texts(result.snapshot.data)), "removed": [], "count": None}
+        documents[-1]["stored"]["count"] = len(documents[-1]["stored"]["added"])
+    return tuple(json.dumps(document, ensure_ascii=True).encode() for document in documents)
+
+
+def _episode(played: Played) -> dict[str, Any]:
+    items: dict[tuple[Any, ...], int] = {}
+
+    def places(recall: Recall) -> list[int]:
+        return [
+            items.setdefault((i.id, i.text, i.situation, i.action, i.value), len(items)) for i in recall.items
+        ]
+
+    episode = played.episode
+    before = places(episode.recall)
+    steps = [
+        {
+            "situation": step.situation,
+            "action": step.action,
+            "observation": step.observation,
+            "reward": step.reward,
+            "recall": places(step.recall),
+        }
+        for step in episode.steps
+    ]
+    names = ("id", "text", "situation", "action", "value")
+    return {
+        "goal": episode.goal,
+        "reward": episode.reward,
+        "steps": steps,
+        "before": before,
+        "items": [dict(zip(names, item, strict=True)) for item in items],
+        "stored": None,
+    }
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        if isinstance(data.get("id"), str) and isinstance(data.get("text"), str):
+            yield data["text"]
+            return
+        data = list(data.values())
+    if isinstance(data, list):
+        for value in data:
+            yield from _texts(value)
+

@@ -1,0 +1,152 @@
+"""Claims about the command line, called as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_runs import PROJECT, finish, mnemogen, small_config
+
+from meta_agent.config import dump
+from meta_agent.run import RunFolder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config and a finished run."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "small.yaml").write_text(dump(small_config()))
+    finish(place / "runs" / "small", small_config())
+    return place
+
+
+def test_a_finished_run_can_be_looked_at(place: Path) -> None:
+    shown = mnemogen("show", "small", "winner", cwd=place)
+    assert shown.returncode == 0, shown.stderr
+    assert "validation:" in shown.stdout
+    assert "class " in shown.stdout
+    status = json.loads(mnemogen("status", "small", "--json", cwd=place).stdout)
+    assert status["state"] == "finished"
+    assert status["best"]["n"] == 3
+    listed = json.loads(mnemogen("designs", "small", "--json", cwd=place).stdout)
+    assert listed[0]["rank"] == 1
+    for command in ("lineage", "episodes"):
+        done = mnemogen(command, "small", "winner", cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    ids = [row["id"] for row in listed[:2]]
+    assert "design.py" in mnemogen("diff", "small", *ids, cwd=place).stdout
+    page = Path(mnemogen("report", "small", cwd=place).stdout.strip())
+    assert page.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_the_winner_can_be_taken_home(place: Path, tmp_path: Path) -> None:
+    done = mnemogen("export", "small", "winner", str(tmp_path / "mine"), "--learned", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine" / "pyproject.toml").exists()
+    again = mnemogen("export", "small", "winner", str(tmp_path / "mine"), cwd=place)
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+
+
+BROKEN = "from design_space import Memory\nclass Half(Memory):\n    def retrieve(self, query) return None\n"
+CONTRACTLESS = """
+from design_space import Memory, Recall
+class Wrong(Memory):
+    def retrieve(self, query):
+        return ["not a recall"]
+    def update(self, episode):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "small.yaml", "--set", "serach.keep=1"), "did you mean 'search'"),
+        (("run", "absent.yaml"), "cannot read the config"),
+        (("run", "small.yaml", "--set", "seed=9"), "another config"),
+        (("show", "small", "nobody"), "nobody"),
+        (("show", "smal"), "there is no run 'smal'"),
+        (("diff", "small", "winner", "zzzz"), "zzzz"),
+        (("check", "broken.py"), "line 3"),
+        (("check", "contractless.py", "--backend", "embedded"), "wanted design_space.Recall"),
+        (("check", "absent.py"), "cannot read the design"),
+        (("evaluate", "broken.py", "small.yaml"), "line 3"),
+        (("stop", "small"), "is not running"),
+        (("check", "broken.py", "--backend", "bocker"), "unknown backend"),
+        (("run",), "Missing argument"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_bad_input_gets_one_clear_message_and_code_2(place: Path, arguments: tuple[str, ...], told: str) -> None:
+    (place / "broken.py").write_text(BROKEN)
+    (place / "contractless.py").write_text(CONTRACTLESS)
+    before = sorted((place / "runs" / "small").iterdir())
+    done = mnemogen(*arguments, cwd=place)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted((place / "runs" / "small").iterdir()) == before
+
+
+def test_a_second_run_on_the_same_folder_is_refused(place: Path) -> None:
+    with RunFolder(place / "runs" / "small").held():
+        done = mnemogen("run", "small.yaml", cwd=place)
+    assert done.returncode == 2
+    assert f"held by process {os.getpid()}" in " ".join(done.stderr.split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+def test_a_full_disk_is_said_and_resumed_from(place: Path, tmp_path: Path) -> None:
+    small = tmp_path / "disk"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=640k", "mnemogen-test", str(small)], capture_output=True, check=False, timeout=30
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode()}")
+    try:
+        done = mnemogen("run", str(place / "small.yaml"), "--runs", str(small), "--workers", "1", cwd=place)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "hint: " in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True, timeout=30)
+        done = mnemogen("resume", "small", "--runs", str(small), "--workers", "1", cwd=place)
+        assert done.returncode == 0, done.stderr
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False, timeout=30)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_the_run_resumes_with_other_workers(place: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "meta_agent.cli", "run", str(place / "small.yaml"), "--workers", "2"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}
+    )
+    folder = RunFolder(tmp_path / "runs" / "small")
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        if folder.ledger.exists():
+            with folder.open_ledger() as ledger:
+                if ledger.counts().evaluations >= 4:
+                    break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert time.monotonic() - asked < 10
+    assert "Traceback" not in told
+    done = mnemogen("resume", "small", "--workers", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    left = {path.name for path in (place / "runs" / "small").iterdir()} - {"lock", "report.html"}
+    assert left <= {path.name for path in folder.path.iterdir()}
+    shutil.rmtree(folder.path)

@@ -1,0 +1,131 @@
+"""Claims about whole runs, with a real sandbox, repository and ledger."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_runs import PROJECT, archive_of, finish, small_config
+
+from archive.ledger import Ledger
+from archive.records import Purpose
+from archive.views import episodes, overview
+from archive.repository import Repository
+from design_space import Outcome
+from meta_agent.config import Config, dump
+from meta_agent.errors import BadInput, Interrupted, RunBusy
+from meta_agent.run import RunFolder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "small"
+    finish(path, small_config())
+    return path
+
+
+def test_a_run_leaves_designs_with_lineage_scores_and_a_measured_winner(finished: Path) -> None:
+    folder = RunFolder(finished)
+    with folder.open_ledger() as ledger:
+        view = overview(ledger, folder.open_repository())
+        validated = [r.evaluation for r in ledger.evaluations(purpose=Purpose.VALIDATION)]
+        assert ledger.counts().evaluations <= 60
+        assert {e.outcome for e in validated} == {Outcome.SCORED}
+        kept = [r.evaluation.key for r in ledger.evaluations(purpose=Purpose.SEARCH) if ledger.episodes(r.evaluation.key)]
+        assert kept
+        assert episodes(ledger, kept[0])[0].steps
+    assert view.best is not None
+    assert view.best.validation is not None
+    assert view.best.validation.n == 3
+    assert view.generations > 1
+    assert {c.name for c in view.controls} >= {"no_memory", "random_recall"}
+
+
+def test_doing_it_again_costs_nothing_and_says_the_same(finished: Path, small: Config) -> None:
+    before = archive_of(finished)
+    finish(finished, small)
+    assert archive_of(finished) == before
+
+
+def test_interrupted_runs_resume_to_the_same_archive(finished: Path, small: Config, tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    for most in (1, 3, 9):
+        looks = iter(range(most))
+        with pytest.raises(Interrupted):
+            finish(path, small, stopping=lambda looks=looks: next(looks, None) is None)  # type: ignore[misc]
+    finish(path, small)
+    assert archive_of(path) == archive_of(finished)
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_instants_loses_and_repeats_nothing(finished: Path, small: Config, tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from small_runs import finish;"
+        " from meta_agent.config import load;"
+        " finish(Path(sys.argv[2]), load(Path(sys.argv[3])))"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text(dump(small))
+    command = [sys.executable, "-c", script, str(Path(__file__).parents[1]), str(path), str(config)]
+    chance = random.Random(7)
+    recorded: dict[str, tuple[float, ...]] = {}
+    for _ in range(6):
+        process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+        deadline = time.monotonic() + chance.uniform(1.0, 4.0)
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (path / "ledger.sqlite").exists():
+            now = archive_of(path)[1]
+            assert recorded.items() <= now.items()
+            recorded = now
+    finish(path, small)
+    assert archive_of(path) == archive_of(finished)
+
+
+def test_a_second_run_on_the_folder_is_told_who_holds_it(small: Config, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "small")
+    with folder.held(), pytest.raises(RunBusy, match=str(os.getpid())):
+        finish(folder.path, small)
+
+
+def test_another_config_in_the_folder_is_refused(finished: Path, small: Config) -> None:
+    with pytest.raises(BadInput, match="another config"):
+        finish(finished, small.model_copy(update={"seed": 5}))
+
+
+def test_a_budget_that_cannot_pay_for_seeds_and_final_is_refused_before_anything_is_spent(
+    small: Config, tmp_path: Path
+) -> None:
+    poor = small.model_copy(update={"budget": small.budget.model_copy(update={"evaluations": 10})})
+    with pytest.raises(BadInput, match="allow at least"):
+        finish(tmp_path / "small", poor)
+    with Ledger(tmp_path / "small" / "ledger.sqlite", read_only=True) as ledger:
+        assert ledger.counts().evaluations == 0
+
+
+def test_scores_of_another_guest_are_not_mixed_in(finished: Path, small: Config, tmp_path: Path) -> None:
+    copy = tmp_path / "small"
+    shutil.copytree(finished, copy)
+    with Ledger(copy / "ledger.sqlite") as ledger:
+        ledger.set_meta("guest", "another version")
+    with pytest.raises(BadInput, match="would not compare"):
+        finish(copy, small)
+
+
+def test_the_repository_is_a_plain_git_repository(finished: Path, tmp_path: Path) -> None:
+    target = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(RunFolder(finished).repository), str(target)], check=True, timeout=60)
+    shown = subprocess.run(
+        ["git", "-C", str(target), "log", "--all", "--oneline"], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert len(shown.stdout.splitlines()) == len(Repository(RunFolder(finished).repository, read_only=True).ids())
