@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from design_space import parts, source
 from design_space.design import Design
-from design_space.space import Choice, Float, Int, Parameter, Space, Value
+from design_space.space import Choice, Int, Parameter, Space, Value
 
 Slot = Literal["key", "retriever", "value", "credit", "manager"]
 

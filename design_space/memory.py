@@ -182,7 +182,7 @@ class Memory(ABC):
 
     def __init__(self, kit: Kit, **params: Any) -> None:
         self.kit = kit
-        self.params = self.SPACE.fill(params)
+        self.params: dict[str, Any] = {**self.SPACE.fill(params)}
 
     @abstractmethod
     def retrieve(self, query: Query) -> Recall:
@@ -190,7 +190,7 @@ class Memory(ABC):
 
     def observe(self, step: Step) -> None:
         """Take note of what happened inside a task; called after each action if overridden."""
-        return None
+        return
 
     @abstractmethod
     def update(self, episode: Episode) -> None:
@@ -206,4 +206,4 @@ class Memory(ABC):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Replace what was learned by `snapshot`."""
-        return None
+        return

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from design_space.memory import Snapshot
 
 
-def snapshot_text(snapshot: Snapshot) -> str:
-    """Return a snapshot as JSON text: ``{"data": ..., "arrays": {name: {"dtype", "shape", "base64"}}}``.
+def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as ``{"data": ..., "arrays": {name: {"dtype", "shape", "base64"}}}``.
 
     Raises:
-        ValueError: its data is not JSON, or an array holds anything but booleans and numbers.
+        ValueError: an array holds anything but booleans and numbers.
     """
     arrays = {}
     for name, array in sorted(snapshot.arrays.items()):
@@ -26,8 +26,30 @@ def snapshot_text(snapshot: Snapshot) -> str:
             raise ValueError(f"snapshot array {name!r} has dtype {plain.dtype}, wanted booleans or numbers")
         content = base64.b64encode(plain.tobytes()).decode("ascii")
         arrays[name] = {"dtype": plain.dtype.str, "shape": list(plain.shape), "base64": content}
+    return {"data": snapshot.data, "arrays": arrays}
+
+
+def snapshot_from_json(value: Any) -> Snapshot:
+    """Return the snapshot that `snapshot_to_json` made.
+
+    Raises:
+        ValueError: it is something else.
+    """
     try:
-        return json.dumps({"data": snapshot.data, "arrays": arrays}) + "\n"
+        data, arrays = value["data"], value["arrays"]
+        return Snapshot(data, {name: _array(fields) for name, fields in arrays.items()})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a snapshot: {error!r}") from error
+
+
+def snapshot_text(snapshot: Snapshot) -> str:
+    """Return a snapshot as JSON text.
+
+    Raises:
+        ValueError: its data is not JSON, or an array holds anything but booleans and numbers.
+    """
+    try:
+        return json.dumps(snapshot_to_json(snapshot)) + "\n"
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the snapshot's data is not JSON: {error}") from error
 
@@ -39,11 +61,9 @@ def parse_snapshot(text: str) -> Snapshot:
         ValueError: it is something else.
     """
     try:
-        content: Any = json.loads(text)
-        arrays = {name: _array(fields) for name, fields in content["arrays"].items()}
-        return Snapshot(content["data"], arrays)
-    except (TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a snapshot: {error!r}") from error
+        return snapshot_from_json(json.loads(text))
+    except RecursionError as error:
+        raise ValueError("not a snapshot: it nests too deeply") from error
 
 
 def _array(fields: dict[str, Any]) -> NDArray[Any]:

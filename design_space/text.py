@@ -6,13 +6,14 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 WORD = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*")
 STOP_WORDS = frozenset(
-    "a an and are as at be by for from has have in into is it its of on or some that the their there this to was"
+    "a an and are as at be by for from has have in into is it its of on or some that the their there this to was"  # noqa: SIM905
     " were will with you your".split()
 )
 
@@ -95,7 +96,7 @@ class HashedEmbedder:
             return known
         vector = np.zeros(self.width, dtype=np.float32)
         found = words(text)
-        for feature in (*found, *(f"{a} {b}" for a, b in zip(found, found[1:], strict=False))):
+        for feature in (*found, *(f"{a} {b}" for a, b in pairwise(found))):
             code = zlib.crc32(feature.encode())
             vector[code % self.width] += 1.0 if code & 0x8000_0000 else -1.0
         norm = float(np.linalg.norm(vector))

@@ -25,7 +25,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
-from meta_agent.errors import BadInput, Interrupted, MnemogenError
+from meta_agent.errors import BadInput, MnemogenError
 from sandbox.backend import SandboxUnavailable
 
 app = typer.Typer(
@@ -87,7 +87,9 @@ def run(
     name: Annotated[str | None, typer.Option("--name", help="of the run's folder; default: the config's")] = None,
     runs: Runs = RUNS,
     ray_address: RayAddress = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="processes; default: the config's, or one a core")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="processes; default: the config's, or one a core")
+    ] = None,
 ) -> None:
     """Evolve memory designs as a config says; a run that was stopped goes on."""
     from meta_agent import config as configs
@@ -138,11 +140,9 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
         with folder.open_ledger() as ledger:
             write(ledger, folder.open_repository(), folder.report, config.name, dump(config))
     err.print(f"took {time.monotonic() - began:.0f} s; everything is in {folder.path}", highlight=False)
-    err.print(
-        f"next: open {folder.report} · mnemogen show {config.name} winner · mnemogen export {config.name} winner ./my-memory",
-        highlight=False,
-        soft_wrap=True,
-    )
+    name = config.name
+    steps = f"open {folder.report} · mnemogen show {name} winner · mnemogen export {name} winner ./my-memory"
+    err.print(f"next: {steps}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -193,7 +193,9 @@ def stop(name: RunName, runs: Runs = RUNS) -> None:
     deadline = time.monotonic() + 30.0
     while folder.busy():
         if time.monotonic() > deadline:
-            raise MnemogenError(f"process {pid} has not stopped after 30 s", "it may be waiting for the disk; look at it")
+            raise MnemogenError(
+                f"process {pid} has not stopped after 30 s", "it may be waiting for the disk; look at it"
+            )
         time.sleep(0.1)
     err.print(f"stopped; `mnemogen resume {name}` goes on")
 
@@ -268,7 +270,9 @@ def show(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson 
         _print_json({**_plain_view(design), "source": source})
         return
     out.print(f"{design.name}  {design.id}", style="bold", markup=False)
-    out.print(f"made by {design.proposer}/{design.operator} in generation {design.generation}: {design.note}", markup=False)
+    out.print(
+        f"made by {design.proposer}/{design.operator} in generation {design.generation}: {design.note}", markup=False
+    )
     for split, score in (("search", design.score), ("validation", design.validation), ("sealed", design.sealed)):
         if score is not None:
             out.print(f"{split}: {told_score(score)}")
@@ -299,8 +303,12 @@ def lineage(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJs
     with _opened(name, runs) as (_, _, view, _, ledger):
         found = lineage_of(view, _find(view, who, ledger))
     if as_json:
-        _print_json({k: _plain_view(v) if not isinstance(v, tuple) else [_plain_view(d) for d in v]
-                     for k, v in (("design", found.design), ("ancestors", found.ancestors), ("children", found.children))})
+        _print_json(
+            {
+                k: _plain_view(v) if not isinstance(v, tuple) else [_plain_view(d) for d in v]
+                for k, v in (("design", found.design), ("ancestors", found.ancestors), ("children", found.children))
+            }
+        )
         return
     for title, group in (("ancestors", found.ancestors), ("design", (found.design,)), ("children", found.children)):
         out.print(title, style="bold")
@@ -386,7 +394,9 @@ def export(
         written = take_home(config, _find(view, who, ledger), repository, ledger, folder, learned)
     package = next((written / "src").iterdir()).name
     err.print(f"wrote {written}", highlight=False, markup=False, soft_wrap=True)
-    err.print(f"next: pip install {folder} && python -m {package}.example", highlight=False, markup=False, soft_wrap=True)
+    err.print(
+        f"next: pip install {folder} && python -m {package}.example", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -439,10 +449,15 @@ def unseal(
 
     folder = find(name, runs)
     config = folder.read_config()
-    with folder.held(), _stoppable() as stopping, Ledger(folder.ledger) as ledger, ConsoleWatcher(err) as watcher:
-        with RayPool(worker_spec(config), workers or config.workers.count, ray_address) as pool:
-            driver = Driver(config, ledger, Repository(folder.repository), pool, watcher, stopping)
-            final = driver.unseal(streams)
+    count = workers or config.workers.count
+    with (
+        folder.held(),
+        _stoppable() as stopping,
+        Ledger(folder.ledger) as ledger,
+        ConsoleWatcher(err) as watcher,
+        RayPool(worker_spec(config), count, ray_address) as pool,
+    ):
+        final = Driver(config, ledger, Repository(folder.repository), pool, watcher, stopping).unseal(streams)
     summarise(final, err)
 
 

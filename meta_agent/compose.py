@@ -169,4 +169,3 @@ def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
 
 def _short(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,7 +129,7 @@ class SearchConfig(_Strict):
     @field_validator("rungs")
     @classmethod
     def _growing(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
-        if not rungs or rungs[0] < 1 or any(a >= b for a, b in zip(rungs, rungs[1:], strict=False)):
+        if not rungs or rungs[0] < 1 or any(a >= b for a, b in pairwise(rungs)):
             raise ValueError(f"{list(rungs)} are not growing numbers of streams")
         return rungs
 
@@ -214,7 +215,9 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the config {path}: {error}", "name a YAML file, such as configs/quickstart.yaml")
+        raise BadInput(
+            f"cannot read the config {path}: {error}", "name a YAML file, such as configs/quickstart.yaml"
+        ) from error
     return parse(text, str(path), overrides)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from archive.views import number, plain, told_score
@@ -21,7 +22,12 @@ class ConsoleWatcher:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[told]}"))
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[told]}"),
+        )
         self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("starting", total=None, told="")
         self._began = time.monotonic()
@@ -40,7 +46,11 @@ class ConsoleWatcher:
     def moved(self, progress: Progress) -> None:
         text = told(progress, time.monotonic() - self._began)
         self._bar.update(
-            self._task, description=progress.phase, total=progress.allowed or None, completed=progress.evaluations, told=text
+            self._task,
+            description=progress.phase,
+            total=progress.allowed or None,
+            completed=progress.evaluations,
+            told=text,
         )
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told > QUIET_SECONDS:
@@ -69,7 +79,9 @@ def summarise(final: Final, console: Console) -> None:
         table.add_column(heading, no_wrap=heading != "on fresh streams")
     table.add_row("the winner", told_score(final.score), "", "")
     for gain in final.gains:
-        table.add_row(f"{gain.role}: {plain(gain.rival, 50)}", told_score(gain.score), str(gain.gain), gain.gain.verdict)
+        table.add_row(
+            f"{gain.role}: {plain(gain.rival, 50)}", told_score(gain.score), str(gain.gain), gain.gain.verdict
+        )
     console.print(table)
     console.print(conclusion(final), highlight=False, markup=False)
 
@@ -85,4 +97,6 @@ def conclusion(final: Final) -> str:
 
 
 def _smallest(gain: Gain) -> str:
-    return "" if gain.detectable is None else f"; {gain.gain.n} streams show differences from {number(gain.detectable)} on"
+    return (
+        "" if gain.detectable is None else f"; {gain.gain.n} streams show differences from {number(gain.detectable)} on"
+    )

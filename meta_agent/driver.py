@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from archive.card import Card
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
 from archive.novelty import fingerprint
 from archive.records import Decision, DesignRow, DesignStatus, Json, Proposal, ProposalVerdict, Purpose
-from archive.card import Card
 from archive.repository import Repository
 from archive.selection import make
 from design_space import Design, DesignId, Evaluation, Outcome, catalogue
@@ -120,6 +120,7 @@ class Driver:
     Args:
         stopping: says whether a signal asked for a clean stop.
         clock: monotonic seconds.
+        make_search: makes the search that is driven; the same one each time for the same config.
     """
 
     config: Config
@@ -129,6 +130,7 @@ class Driver:
     watcher: Watcher
     stopping: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
+    make_search: Callable[[Config], Search] = make_search
     _progress: Progress = field(default_factory=Progress)
     _planned: int = 0
     _digest: str = ""
@@ -155,7 +157,7 @@ class Driver:
         self._digest = facts.digest
         self.watcher.begun(facts.backend, facts.caveat)
         self._progress.allowed = self.config.budget.evaluations
-        search = make_search(self.config)
+        search = self.make_search(self.config)
         self._search(search)
         winner = self._confirm(search)
         return self._validate(search, winner)
@@ -166,8 +168,8 @@ class Driver:
         least = len(first) * self.config.search.rungs[-1]
         if allowance < least:
             raise BadInput(
-                f"budget.evaluations is {self.config.budget.evaluations}; seeds and controls alone take {least}, the final"
-                f" measurements up to {self._reserve()}",
+                f"budget.evaluations is {self.config.budget.evaluations}; seeds and controls alone take {least},"
+                f" the final measurements up to {self._reserve()}",
                 f"allow at least {least + self._reserve()}, or have fewer seeds, rungs or final streams",
             )
         while True:
@@ -193,11 +195,9 @@ class Driver:
             if self._late():
                 return False
             means = {d: None if search.members[d].failed else search.believed(d).mean for d in standing}
-            wanted, dropped = policy.next_rung(means, rung, rungs, self.config.search.keep)
-            self.ledger.record_decisions(
-                Decision(generation.number, "promote", f"to {rungs[rung]} streams: posterior mean {means[r.design]:.3f}", r.design)
-                for r in wanted
-            )
+            wanted = policy.next_rung(means, rung, rungs, self.config.search.keep)
+            reasons = {r.design: f"to {rungs[rung]} streams: posterior mean {means[r.design]:.3f}" for r in wanted}
+            self._decide(generation.number, [Decision(generation.number, "promote", reasons[d], d) for d in reasons])
             if not self._spend(search, generation, wanted, allowance):
                 return False
             standing = [r.design for r in wanted]
@@ -257,7 +257,7 @@ class Driver:
             generation = max(member.generation for member in search.members.values())
             belief = search.believed(final.winner)
             reason = f"the highest posterior mean of the confirmed designs: {belief.mean:.3f} ± {belief.sd:.3f}"
-            self.ledger.record_decisions([Decision(generation, "winner", reason, final.winner)])
+            self._decide(generation, [Decision(generation, "winner", reason, final.winner)])
         self.ledger.set_meta("final", final.to_json())
 
     def unseal(self, streams: int) -> Final:
@@ -279,7 +279,7 @@ class Driver:
         winner = Final.from_json(text).winner
         seeds = [row.id for row in self.ledger.designs() if row.operator == "seed"]
         null = catalogue.load("no_memory").id
-        best = max((d for d in seeds if d != winner), key=self._search_mean, default=null)
+        best = max((d for d in seeds if d != winner), key=self.search_mean, default=null)
         spec = worker_spec(self.config)
         source = make_source(spec.source, spec.settings, spec.folder)
         names = tuple(source.stream_name("sealed", self.config.seed, index) for index in range(streams))
@@ -298,7 +298,8 @@ class Driver:
         }
         return compare(winner, designs, [d for d in listed[1:] if d != null], {"no_memory": null}, scores)
 
-    def _search_mean(self, design: DesignId) -> float:
+    def search_mean(self, design: DesignId) -> float:
+        """Mean score on the search streams that it saw; 0 if none."""
         scores = [r.evaluation.score or 0.0 for r in self.ledger.evaluations(design, Purpose.SEARCH)]
         return sum(scores) / len(scores) if scores else 0.0
 
@@ -425,17 +426,27 @@ class Driver:
 
     def _label(self, search: Search, generation: Generation) -> None:
         """Say of each new design whether it is better than its parent, worse, or undecided."""
-        if any(d.kind == "label" for d in self.ledger.decisions(generation.number)):
-            return
         decisions = []
         for design in generation.designs:
             compared = search.compared(design)
             if compared is not None:
                 parent, gain = compared
-                data: Json = {"verdict": gain.verdict.value, "parent": parent, "mean": gain.mean, "low": gain.low, "high": gain.high, "n": gain.n}
+                data: Json = {
+                    "verdict": gain.verdict.value,
+                    "parent": parent,
+                    "mean": gain.mean,
+                    "low": gain.low,
+                    "high": gain.high,
+                    "n": gain.n,
+                }
                 reason = f"{gain.verdict.value}: {gain} against its parent {parent}"
                 decisions.append(Decision(generation.number, "label", reason, design, data))
-        self.ledger.record_decisions(decisions)
+        self._decide(generation.number, decisions)
+
+    def _decide(self, generation: int, decisions: Sequence[Decision]) -> None:
+        """Record decisions, but for those that an earlier session has recorded already."""
+        known = {(d.kind, d.subject, d.reason) for d in self.ledger.decisions(generation)}
+        self.ledger.record_decisions(d for d in decisions if (d.kind, d.subject, d.reason) not in known)
 
     def _lead(self, search: Search) -> None:
         ranked = search.ranked()

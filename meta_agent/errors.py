@@ -1,9 +1,9 @@
 """What ends a command, with the exit code that scripts see.
 
-    MnemogenError (1)
-    ├── BadInput (2)          what the user gave cannot be used; nothing was changed
-    ├── RunBusy (2)           another process holds the run's folder
-    └── Interrupted (130)     stopped by a signal; `resume` goes on
+MnemogenError (1)
+├── BadInput (2)          what the user gave cannot be used; nothing was changed
+├── RunBusy (2)           another process holds the run's folder
+└── Interrupted (130)     stopped by a signal; `resume` goes on
 """
 
 from __future__ import annotations

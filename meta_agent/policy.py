@@ -26,31 +26,23 @@ def first_rung(designs: Sequence[DesignId], rungs: Sequence[int]) -> list[Reques
     return [Request(design, tuple(range(rungs[0]))) for design in designs]
 
 
-def next_rung(
-    standing: Mapping[DesignId, float | None], rung: int, rungs: Sequence[int], keep: float
-) -> tuple[list[Request], list[DesignId]]:
+def next_rung(standing: Mapping[DesignId, float | None], rung: int, rungs: Sequence[int], keep: float) -> list[Request]:
     """Promote the better part of those that saw rung `rung - 1` (successive halving, arXiv 1502.07943).
 
     Args:
         standing: posterior mean of each, in the order of asking; None for a design that failed.
         keep: share that is promoted, rounded up; ties go to what was asked for first.
-
-    Returns:
-        Requests for the further streams, and the ids that were left behind.
     """
     alive = [design for design, mean in standing.items() if mean is not None]
     count = math.ceil(keep * len(alive))
     ranked = sorted(alive, key=lambda design: -(standing[design] or 0.0))
     promoted = set(ranked[:count])
     streams = tuple(range(rungs[rung - 1], rungs[rung]))
-    return (
-        [Request(design, streams) for design in standing if design in promoted],
-        [design for design in standing if design not in promoted],
-    )
+    return [Request(design, streams) for design in standing if design in promoted]
 
 
 def within(requests: Sequence[Request], allowance: int) -> list[Request]:
-    """The requests that an allowance of evaluations pays for: whole ones, in order, until the first that it does not."""
+    """The requests that an allowance of evaluations pays for: whole ones, in order, up to the first it does not."""
     paid = []
     for request in requests:
         allowance -= len(request.streams)

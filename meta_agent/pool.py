@@ -91,7 +91,9 @@ class RayPool:
         except self._ray.exceptions.RayTaskError as error:
             raise _unwrap(error) from error
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:
-            raise SandboxUnavailable(f"the workers did not start: {error}", "see the log in the run's folder") from error
+            raise SandboxUnavailable(
+                f"the workers did not start: {error}", "see the log in the run's folder"
+            ) from error
         if len({fact.digest for fact in told}) != 1:
             raise SandboxUnavailable(
                 "the nodes' sandboxes hold different code or Python versions", "install the same version on every node"
@@ -153,7 +155,7 @@ class RayPool:
 
 
 def _start(count: int | None, address: str | None) -> Any:
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**threads, "PYTHONHASHSEED": "0"}
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
     if address is None:
@@ -169,7 +171,9 @@ def _start(count: int | None, address: str | None) -> Any:
             ray.init(address=address, runtime_env={"env_vars": environment}, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "on this machine" if address is None else f"at {address}"
-        raise SandboxUnavailable(f"Ray is not to be had {where}: {error}", "is the cluster up, and the port open?") from error
+        raise SandboxUnavailable(
+            f"Ray is not to be had {where}: {error}", "is the cluster up, and the port open?"
+        ) from error
     return ray
 
 

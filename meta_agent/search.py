@@ -181,7 +181,7 @@ class Search:
         return posterior(adjusted, member.prior.mean, member.prior.sd, self._noise) if adjusted else member.prior
 
     def ranked(self) -> list[DesignId]:
-        """All members that were scored, did not fail and are no controls, the best posterior mean first; ties go to the earlier."""
+        """Members that were scored, did not fail and are no controls, the best posterior mean first, then the earlier."""
         alive = [name for name, member in self._members.items() if self._eligible(name, member)]
         return sorted(alive, key=lambda design: -self.believed(design).mean)
 
@@ -300,5 +300,3 @@ class Search:
             member.prior = self._grand
         null = self._members[self._controls[0]].scores if self._controls else {}
         self._baseline = float(np.mean(list(null.values()))) if null else 0.0
-
-

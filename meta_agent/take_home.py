@@ -42,7 +42,9 @@ def take_home(
         if cards[name] not in lineage:
             lineage.append(cards[name])
             open_.extend(cards[name].parents)
-    measured = f"{split} streams of {config.stream.source}, {config.evaluation.protocol}, agent {config.evaluation.agent}"
+    measured = (
+        f"{split} streams of {config.stream.source}, {config.evaluation.protocol}, agent {config.evaluation.agent}"
+    )
     versions = {
         "mnemogen": importlib.metadata.version("mnemogen"),
         "Python": platform.python_version(),

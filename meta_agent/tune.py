@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from design_space import Design, DesignId
-from design_space.space import Choice, Float, Space, Value
 from design_space.source import space_of
+from design_space.space import Choice, Float, Space, Value
 from meta_agent.compose import random_genome
 from meta_agent.proposer import Draft, Parent
 

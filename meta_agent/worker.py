@@ -1,4 +1,4 @@
-"""What a worker does with a job: one design, one sandbox, some streams. Runs in the pool's processes or in the driver's."""
+"""What a worker does with a job: one design, one sandbox, some streams; in a process of the pool or in the driver's."""
 
 from __future__ import annotations
 
@@ -150,9 +150,7 @@ def _episode(played: Played) -> dict[str, Any]:
     items: dict[tuple[Any, ...], int] = {}
 
     def places(recall: Recall) -> list[int]:
-        return [
-            items.setdefault((i.id, i.text, i.situation, i.action, i.value), len(items)) for i in recall.items
-        ]
+        return [items.setdefault((i.id, i.text, i.situation, i.action, i.value), len(items)) for i in recall.items]
 
     episode = played.episode
     before = places(episode.recall)
@@ -186,4 +184,3 @@ def _texts(data: Any) -> Iterator[str]:
     if isinstance(data, list):
         for value in data:
             yield from _texts(value)
-

@@ -77,7 +77,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An evaluation with what is worth keeping of it: the episodes that were played, what the memory knew at the end."""
+    """An evaluation with what is worth keeping of it: the episodes played, and what the memory knew at the end."""
 
     evaluation: Evaluation
     played: tuple[Played, ...] = ()
@@ -239,4 +239,3 @@ def _ordered(stream: Stream, order: int) -> Sequence[Task]:
 
 def _seed(what: str, key: EvaluationKey) -> int:
     return int(generator(what, key.seed, key.stream, key.order).integers(2**31))
-

@@ -184,7 +184,6 @@ class MemorySession:
             return {"call": call, "error": str(error)}
         return {"call": call, "ok": {"text": answer.text, "calls": answer.calls, "tokens": answer.tokens}}
 
-
     def _fault(self, op: str, error: Any) -> DesignFault:
         """What an exception of the design counts as; its own word for a lack of resources needs our evidence."""
         try:

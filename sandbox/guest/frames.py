@@ -54,7 +54,8 @@ def decode(body: bytes) -> dict[str, Any]:
     """Parse the body of one frame.
 
     Raises:
-        FrameError: it is no JSON object, nests beyond the interpreter's recursion limit, repeats a key, or holds NaN or a huge number.
+        FrameError: it is no JSON object, nests beyond the interpreter's recursion limit, repeats a key, or holds NaN
+            or a huge number.
     """
     try:
         message = json.loads(

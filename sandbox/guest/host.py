@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from design_space.kit import Upcall, GuestKit
+from design_space.kit import GuestKit, Upcall
 from design_space.memory import Memory, Recall
 
 from . import wire
@@ -78,7 +78,7 @@ class MemoryHost:
         """
         try:
             return {"id": request["id"], "ok": self._handlers[request["op"]](request["arg"])}
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             # The design's own code may raise anything, SystemExit included; all of it is data for the worker.
             return {"id": request["id"], "error": _describe(error)}
 
@@ -139,7 +139,7 @@ def _describe(error: BaseException) -> dict[str, str]:
     try:
         text = _trace(error)
         message = f"{type(error).__name__}: {error}"
-    except Exception:
+    except Exception:  # noqa: BLE001
         # A design may raise an exception whose own __str__ raises.
         text, message = "", type(error).__name__
     return {"kind": kind, "message": message[:1_000], "traceback": text[-TRACEBACK_CHARS:]}

@@ -6,12 +6,10 @@ position, ``[k, n]``: the first n items of what the k-th `retrieve` of this epis
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
-import numpy as np
-
+from design_space import snapshots
 from design_space.memory import Episode, Item, Query, Recall, Snapshot, Step
 
 from .frames import FrameError
@@ -132,27 +130,14 @@ def snapshot_to_json(snapshot: object) -> Json:
     """Raises TypeError where `snapshot` is not what `Memory.snapshot` owes."""
     if not isinstance(snapshot, Snapshot):
         raise TypeError(f"snapshot() returned a {type(snapshot).__name__}, wanted design_space.Snapshot")
-    arrays = {}
-    for name, array in sorted(snapshot.arrays.items()):
-        plain = np.ascontiguousarray(array)
-        if plain.dtype.kind not in "biuf":
-            raise TypeError(f"snapshot array {name!r} has dtype {plain.dtype}, wanted booleans or numbers")
-        content = base64.b64encode(plain.tobytes()).decode("ascii")
-        arrays[str(name)] = {"dtype": plain.dtype.str, "shape": list(plain.shape), "base64": content}
-    return {"data": snapshot.data, "arrays": arrays}
+    try:
+        return snapshots.snapshot_to_json(snapshot)
+    except ValueError as error:
+        raise TypeError(str(error)) from error
 
 
 def snapshot_from_json(value: object) -> Snapshot:
-    data, arrays = _fields(value, "a snapshot", "data", "arrays")
-    if not isinstance(arrays, dict):
-        raise FrameError("a snapshot's arrays want to be an object")
-    parsed = {}
-    for name, array in arrays.items():
-        dtype, shape, content = _fields(array, f"array {name!r:.40}", "dtype", "shape", "base64")
-        try:
-            if np.dtype(dtype).kind not in "biuf":
-                raise ValueError(f"dtype {dtype!r}")
-            parsed[name] = np.frombuffer(base64.b64decode(content, validate=True), dtype=dtype).reshape(shape).copy()
-        except (TypeError, ValueError) as error:
-            raise FrameError(f"array {name!r:.40}: {error}") from error
-    return Snapshot(data, parsed)
+    try:
+        return snapshots.snapshot_from_json(value)
+    except ValueError as error:
+        raise FrameError(str(error)) from error

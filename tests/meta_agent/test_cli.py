@@ -109,7 +109,10 @@ def test_a_full_disk_is_said_and_resumed_from(place: Path, tmp_path: Path) -> No
     small = tmp_path / "disk"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=640k", "mnemogen-test", str(small)], capture_output=True, check=False, timeout=30
+        ["mount", "-t", "tmpfs", "-o", "size=640k", "mnemogen-test", str(small)],
+        capture_output=True,
+        check=False,
+        timeout=30,
     )
     if mounted.returncode:
         pytest.skip(f"cannot mount a tmpfs: {mounted.stderr.decode()}")

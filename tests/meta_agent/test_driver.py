@@ -16,8 +16,8 @@ from small_runs import PROJECT, archive_of, finish, small_config
 
 from archive.ledger import Ledger
 from archive.records import Purpose
-from archive.views import episodes, overview
 from archive.repository import Repository
+from archive.views import episodes, overview
 from design_space import Outcome
 from meta_agent.config import Config, dump
 from meta_agent.errors import BadInput, Interrupted, RunBusy
@@ -38,7 +38,9 @@ def test_a_run_leaves_designs_with_lineage_scores_and_a_measured_winner(finished
         validated = [r.evaluation for r in ledger.evaluations(purpose=Purpose.VALIDATION)]
         assert ledger.counts().evaluations <= 60
         assert {e.outcome for e in validated} == {Outcome.SCORED}
-        kept = [r.evaluation.key for r in ledger.evaluations(purpose=Purpose.SEARCH) if ledger.episodes(r.evaluation.key)]
+        kept = [
+            r.evaluation.key for r in ledger.evaluations(purpose=Purpose.SEARCH) if ledger.episodes(r.evaluation.key)
+        ]
         assert kept
         assert episodes(ledger, kept[0])[0].steps
     assert view.best is not None

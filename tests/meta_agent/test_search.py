@@ -124,9 +124,7 @@ def test_the_comparison_is_with_the_parent_on_shared_streams() -> None:
 def test_promotion_keeps_the_better_part_and_is_a_function_of_the_order_of_asking() -> None:
     a, b, c, d = (DesignId(name) for name in "abcd")
     standing = {a: 0.3, b: None, c: 0.5, d: 0.3}
-    requests, dropped = next_rung(standing, 1, (2, 4), keep=0.5)
-    assert requests == [Request(a, (2, 3)), Request(c, (2, 3))]
-    assert dropped == [b, d]
+    assert next_rung(standing, 1, (2, 4), keep=0.5) == [Request(a, (2, 3)), Request(c, (2, 3))]
 
 
 def test_an_allowance_is_never_passed() -> None:

@@ -1,0 +1,170 @@
+"""Does evolution beat the honest alternatives at equal cost? Evolution, random compositions and enumeration, sealed.
+
+    python benchmarks/alternatives.py configs/quickstart.yaml [--sealed 40] [--set KEY=VALUE ...]
+
+Each way gets the config's whole budget of evaluations, search and confirmation included. Their winners, the best
+catalogue design (by the search streams) and no memory are then scored on the same sealed streams, in one opening.
+Prints a table: score, and the paired difference of evolution's winner from each, with 95 % intervals over streams.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from archive.ledger import Ledger
+from archive.records import Purpose
+from archive.repository import Repository
+from archive.selection import make
+from archive.statistics import mean_interval, paired_difference
+from archive.views import told_score
+from design_space import Design, DesignId, catalogue
+from design_space.compose import ENCODERS, RETRIEVE, SLOTS, Gene, Genome
+from meta_agent.compose import random_genome
+from meta_agent.config import Config, load
+from meta_agent.console import ConsoleWatcher
+from meta_agent.driver import Driver, make_search, worker_spec
+from meta_agent.pool import RayPool
+from meta_agent.proposer import Draft, Parent
+from meta_agent.run import RunFolder, create
+from meta_agent.search import Search
+from meta_agent.worker import Job
+from sandbox.registry import make_source
+
+
+class RandomProposer:
+    """Compositions drawn at random, parents or not."""
+
+    name = "random"
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+        return Draft(random_genome(rng).design(), (), self.name, "random", "")
+
+    def observe(self, design: DesignId, score: float | None) -> None:
+        return None
+
+
+@dataclass
+class EnumeratingProposer:
+    """Every composition of parts with their default values once, in one shuffled order."""
+
+    seed: int
+    name: str = "enumeration"
+    _left: list[Genome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        groups = [c for n in range(1, len(ENCODERS) + 1) for c in itertools.combinations(ENCODERS, n)]
+        everything = list(itertools.product(groups, *SLOTS.values(), RETRIEVE))
+        order = np.random.default_rng([self.seed, 3]).permutation(len(everything))
+        for place in order[:20_000]:
+            encoders, key, retriever, value, credit, manager, retrieve = everything[place]
+            genes = dict(zip(SLOTS, map(Gene.of, (key, retriever, value, credit, manager)), strict=True))
+            self._left.append(Genome(tuple(map(Gene.of, encoders)), retrieve=retrieve, recall_count=20, **genes))
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+        return Draft(self._left.pop().design(), (), self.name, "next", "")
+
+    def observe(self, design: DesignId, score: float | None) -> None:
+        return None
+
+
+def without_evolution(proposer: Callable[[Config], RandomProposer | EnumeratingProposer]) -> Callable[[Config], Search]:
+    """A search that spends as evolution does, but proposes without looking at what was found."""
+
+    def build(config: Config) -> Search:
+        controls = [catalogue.load(name) for name in sorted(config.controls, key=lambda name: name != "no_memory")]
+        seeds = [catalogue.load(name) for name in config.search.seeds]
+        size = config.search.generation_size
+        return Search(config.seed, seeds, controls, size, make("random"), [(proposer(config), 1.0)])
+
+    return build
+
+
+WAYS: dict[str, Callable[[Config], Search]] = {
+    "evolution": make_search,
+    "random compositions": without_evolution(lambda config: RandomProposer()),
+    "enumeration": without_evolution(lambda config: EnumeratingProposer(config.seed)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--sealed", type=int, default=40)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    options = parser.parse_args()
+    config = load(options.config, tuple(options.overrides))
+    console = Console(stderr=True)
+    designs: dict[str, Design] = {}
+    with RayPool(worker_spec(config), config.workers.count) as pool:
+        for way, build in WAYS.items():
+            named = config.model_copy(update={"name": f"{config.name}-{way.replace(' ', '-')}"})
+            folder = RunFolder(options.runs / named.name)
+            began = time.monotonic()
+            with folder.held():
+                create(folder, named)
+                with Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
+                    repository = Repository(folder.repository)
+                    driver = Driver(named, ledger, repository, pool, watcher, lambda: False, make_search=build)
+                    winner = driver.run().winner
+                    designs[way] = repository.load(winner)
+                    console.print(
+                        f"{way}: {designs[way].name} in {time.monotonic() - began:.0f} s,"
+                        f" {ledger.counts().designs} designs, {ledger.counts().evaluations} evaluations",
+                        highlight=False,
+                    )
+                    if way == "evolution":
+                        seeds = [row.id for row in ledger.designs() if row.operator == "seed"]
+                        best = max(seeds, key=driver.search_mean)
+                        designs["best of the catalogue"] = repository.load(best)
+        designs["no memory"] = catalogue.load("no_memory")
+        spec = worker_spec(config)
+        source = make_source(spec.source, spec.settings, spec.folder)
+        names = tuple(source.stream_name("sealed", config.seed, index) for index in range(options.sealed))
+        folder = RunFolder(options.runs / f"{config.name}-evolution")
+        with folder.held(), Ledger(folder.ledger) as ledger:
+            scores = sealed_scores(designs, names, pool, ledger)
+    report(designs, scores)
+
+
+def sealed_scores(
+    designs: dict[str, Design], names: tuple[str, ...], pool: RayPool, ledger: Ledger
+) -> dict[str, dict[str, float]]:
+    """Open the sealed streams for a frozen list, and score it; the opening is in the ledger of the evolution."""
+    streams = len(names)
+    ledger.record_opening(tuple(d.id for d in designs.values()), names, decided_at=ledger.counts().proposals)
+    places = [(name, start) for name in designs for start in range(0, streams, 4)]
+    jobs = [
+        Job(number, designs[name], "sealed", tuple(range(start, min(start + 4, streams))))
+        for number, (name, start) in enumerate(places)
+    ]
+    scores: dict[str, dict[str, float]] = {name: {} for name in designs}
+    for done in pool.run(jobs):
+        if done is not None:
+            for evaluation, _ in done.results:
+                ledger.record_evaluation(evaluation, Purpose.SEALED)
+                scores[places[done.number][0]][evaluation.key.stream] = evaluation.score or 0.0
+    return scores
+
+
+def report(designs: dict[str, Design], scores: dict[str, dict[str, float]]) -> None:
+    table = Table(title="one opening of the sealed streams", title_justify="left")
+    for heading in ("", "score", "evolution's gain over it", "design"):
+        table.add_column(heading)
+    for name, own in scores.items():
+        gain = "" if name == "evolution" else str(paired_difference(scores["evolution"], own))
+        table.add_row(name, told_score(mean_interval(list(own.values()))), gain, designs[name].name)
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main()
