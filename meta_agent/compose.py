@@ -13,27 +13,33 @@ from typing import TypeVar
 import numpy as np
 
 from design_space import DesignId
-from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, RETRIEVE, SLOTS, Gene, Genome, read, space_of_part
+from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, SLOTS, Gene, Genome, read, space_of_part
 from design_space.space import Choice, Int, Parameter, Value
 from meta_agent.proposer import Draft, Parent
 
 T = TypeVar("T")
 
-CROSSOVER_PROBABILITY = 0.25
+FRESH_PROBABILITY = 0.2
+"""Of a composition that no parent has a part in: what mutation would reach in many steps, most of them downhill."""
+CROSSOVER_PROBABILITY = 0.3
+DEFAULT_PROBABILITY = 0.7
+"""Of a fresh gene having its part's default values, which were chosen with some thought, instead of random ones."""
 FURTHER_MUTATION_PROBABILITY = 0.35
+STEP_PROBABILITY = 0.3
+"""Of a fresh composition being asked before each step, which costs several times as much as before each task."""
 STEP = 0.2
 """Standard deviation of a numeric mutation, as a share of the parameter's range (of its logarithm where it is one)."""
 
 
 class ComposeProposer:
-    """Mutates and crosses over genomes; a parent that is no genome gives way to a random one."""
+    """Mutates and crosses over genomes, and now and then composes one afresh."""
 
     name = "compose"
 
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
         genomes = [(parent, genome) for parent in parents if (genome := read(parent.design)) is not None]
-        if not genomes:
-            return _draft(random_genome(rng), tuple(p.design.id for p in parents[:1]), "random", "composed afresh")
+        if not genomes or rng.random() < FRESH_PROBABILITY:
+            return _draft(random_genome(rng), (), "random", "composed afresh")
         if len(genomes) > 1 and rng.random() < CROSSOVER_PROBABILITY:
             (a, first), (b, second) = genomes[:2]
             child, told = crossover(first, second, rng)
@@ -55,11 +61,11 @@ def _draft(genome: Genome, parents: tuple[DesignId, ...], operator: str, note: s
 
 
 def random_genome(rng: np.random.Generator) -> Genome:
-    """One composition, every part and value equally likely."""
+    """One composition, every part equally likely."""
     chosen = [name for name in ENCODERS if rng.random() < 0.5] or [_pick(ENCODERS, rng)]
     return Genome(
         encoders=tuple(_random_gene(name, rng) for name in chosen),
-        retrieve=_pick(RETRIEVE, rng),
+        retrieve="step" if rng.random() < STEP_PROBABILITY else "task",
         recall_count=int(_sample(RECALL_COUNT, rng)),
         **{slot: _random_gene(_pick(names, rng), rng) for slot, names in SLOTS.items()},
     )
@@ -150,6 +156,8 @@ def _nudge(parameter: Parameter, value: Value, rng: np.random.Generator) -> Valu
 
 
 def _random_gene(part: str, rng: np.random.Generator) -> Gene:
+    if rng.random() < DEFAULT_PROBABILITY:
+        return Gene.of(part)
     return Gene.of(part, {name: _sample(parameter, rng) for name, parameter in space_of_part(part).items()})
 
 

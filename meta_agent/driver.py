@@ -304,11 +304,10 @@ class Driver:
         return sum(scores) / len(scores) if scores else 0.0
 
     def _rivals(self, search: Search, winner: DesignId) -> list[DesignId]:
-        """The seeds that the winner descends from, and the best seed; at most three, the best of them."""
+        """What the archive began with and the winner must beat: the best seeds it descends from, and the best seed."""
         seeds = [d for d in search.ranked() if search.members[d].generation == 0 and d != winner]
-        roots = [d for d in search.roots(winner) if d != winner and not search.members[d].failed]
-        roots.sort(key=lambda design: -search.believed(design).mean)
-        return list(dict.fromkeys([*roots[:2], *seeds[:1]]))
+        roots = search.roots(winner)
+        return list(dict.fromkeys([*[d for d in seeds if d in roots][:2], *seeds[:1]]))
 
     def _reserve(self) -> int:
         """Evaluations that the end of the run takes at most."""

@@ -36,7 +36,8 @@ class Final:
     """The winner and its gains.
 
     Attributes:
-        over_ancestors: the gain over that rival among ancestors and seeds that did best here; None if there is none.
+        over_ancestors: the gain over that one of its ancestors among the seeds, and the best seed, that did best here;
+            None if the winner is the only seed.
     """
 
     winner: DesignId

@@ -15,7 +15,7 @@ import docker
 from docker.errors import BuildError, DockerException
 from docker.types import Ulimit
 
-from sandbox import bundle, image, reaper
+from sandbox import bundle, image, reaper, volumes
 from sandbox.backend import Labels, Limits, SandboxUnavailable
 from sandbox.pool import Pool
 from sandbox.remote import Box, SupervisedGuest, terms_of
@@ -130,6 +130,7 @@ class DockerBackend:
         self._terms = terms_of(limits, self.folder, readable)
         self._image = _ensure_image(self._client)
         self.digest = self._image.digest
+        self._volumes = _ensure_volumes(self._client, self._image.tag)
         first = self._make()
         layers = "+".join(["container", *first.layers])
         self.name = f"docker ({runtime or 'default runtime'}, {layers})"
@@ -196,6 +197,7 @@ class DockerBackend:
             "network_mode": "none",
             "ipc_mode": "none",
             "read_only": True,
+            "binds": self._volumes,
             "tmpfs": {self.folder: scratch},
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
@@ -221,6 +223,13 @@ def _ensure_image(client: Client) -> image.ImageInfo:
         raise SandboxUnavailable(f"the sandbox's image could not be built: {error}\n{log[-2_000:]}", _HINT) from error
     except (DockerException, OSError) as error:
         raise SandboxUnavailable(f"the sandbox's image could not be made: {error}", _HINT) from error
+
+
+def _ensure_volumes(client: Client, tag: str) -> dict[str, dict[str, str]]:
+    try:
+        return volumes.ensure(client, tag)
+    except (DockerException, OSError) as error:
+        raise SandboxUnavailable(f"the sandbox's volumes could not be made: {error}", _HINT) from error
 
 
 _SUPERVISOR_MIB = 64  # supervisor and zygote, which share most of their pages with the child

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sandbox import bundle
+from sandbox import bundle, volumes
 from sandbox.backend import SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def ensure(client: Client, base: str = PUBLIC_BASE) -> ImageInfo:
 
 
 def prune(client: Client) -> list[str]:
-    """Remove the sandbox images of other versions of our files; those in use stay.
+    """Remove the sandbox images and volumes of other versions of our files; those in use stay.
 
     Returns:
-        The tags of the removed images.
+        What was removed: tags of images, names of volumes.
     """
     current, removed = ensure(client).tag, []
     for found in client.images.list(name=REPOSITORY):
@@ -84,7 +84,7 @@ def prune(client: Client) -> list[str]:
             with contextlib.suppress(OSError):
                 client.images.remove(tag)
                 removed.append(tag)
-    return removed
+    return removed + volumes.prune(client, current)
 
 
 def _build(client: Client, tag: str, base: str) -> None:

@@ -90,6 +90,7 @@ class MemorySession:
         self._recall_chars = recall_chars
         self._requests = 0
         self._recalls: list[wire.RecallRef] = []
+        self._reader = wire.RecallReader()
 
     def open(self, design: Design, seed: int, folder: str, calls: int | None = 0, tokens: int | None = 0) -> Opened:
         """Start a fresh process, load the design into it, make its memory."""
@@ -113,7 +114,7 @@ class MemorySession:
         """Ask for a recall; what exceeds the cap is cut off."""
         told = self._request("retrieve", wire.query_to_json(query))
         try:
-            recall = wire.recall_from_json(told)
+            recall = self._reader.read(told)
         except FrameError as error:
             raise DesignFault(Outcome.PROTOCOL, f"malformed recall: {error}") from error
         room, kept = self._recall_chars, 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
-from design_space.memory import Episode, Step
-from design_space.parts.entries import Baseline, Entry, told_lines, returns
+from design_space.memory import Episode
+from design_space.parts.entries import Baseline, Entry, returns, told_lines
 from design_space.space import Choice, Float, Int, Space
-from design_space.text import normal, words
+from design_space.text import VARIABLE, normal, words
+
+UNTOLD = frozenset({"carrying", "nothing"})
+"""Words of a line about what is held that name nothing."""
 
 
 class Encoder(Protocol):
@@ -27,7 +30,7 @@ class TrajectoryEncoder:
         admit: which episodes are stored, by reward.
     """
 
-    SPACE = Space(lines=Int(4, 60, 30), admit=Choice(("all", "half", "full"), "all"))
+    SPACE: ClassVar[Space] = Space(lines=Int(4, 60, 30), admit=Choice(("all", "half", "full"), "all"))
 
     def __init__(self, lines: int = 30, admit: str = "all") -> None:
         self._lines = lines
@@ -50,7 +53,7 @@ class StepEncoder:
         admit: `gains` keeps only steps better than average.
     """
 
-    SPACE = Space(discount=Float(0.0, 1.0, 0.8), admit=Choice(("all", "gains"), "all"))
+    SPACE: ClassVar[Space] = Space(discount=Float(0.0, 1.0, 0.8), admit=Choice(("all", "gains"), "all"))
 
     def __init__(self, discount: float = 0.8, admit: str = "all") -> None:
         self._discount = discount
@@ -70,6 +73,12 @@ class StepEncoder:
             )
         return entries
 
+    def state(self) -> Any:
+        return self._baseline.state()
+
+    def set_state(self, state: Any) -> None:
+        self._baseline.set_state(state)
+
 
 class RuleEncoder:
     """Abstracted rules: the words that an action shares with a told line become variables.
@@ -78,22 +87,27 @@ class RuleEncoder:
 
     Args:
         discount: per step, on what was earned later.
-        state: also require what the agent held.
+        state: also require what the agent held of the things that the rule is about.
         level: `concrete` keeps the words instead of variables, `both` stores either form.
         lines_count: demands (lines of the goal or of a document) per step of which a rule is made, the latest first.
         admit: `gains` makes rules only of steps better than average.
     """
 
-    SPACE = Space(
+    SPACE: ClassVar[Space] = Space(
         discount=Float(0.0, 1.0, 0.6),
         state=Choice((False, True), True),
         level=Choice(("abstract", "concrete", "both"), "abstract"),
         lines_count=Int(1, 6, 3),
-        admit=Choice(("all", "gains"), "all"),
+        admit=Choice(("all", "gains"), "gains"),
     )
 
     def __init__(
-        self, discount: float = 0.6, state: bool = True, level: str = "abstract", lines_count: int = 3, admit: str = "all"
+        self,
+        discount: float = 0.6,
+        state: bool = True,
+        level: str = "abstract",
+        lines_count: int = 3,
+        admit: str = "gains",
     ) -> None:
         self._discount = discount
         self._state = state
@@ -109,30 +123,48 @@ class RuleEncoder:
             value = self._baseline.take(gain)
             if self._gains and value <= 0.5:
                 continue
-            held = [line for line in step.situation.splitlines() if line.startswith("carrying ")]
-            for line in self._relevant(told, step, held):
-                entries += [self._entry(episode.goal, line, step, held, value, level) for level in self._levels]
+            action, held = normal(step.action), held_lines(step.situation)
+            for line in self._demands(told, action, held):
+                state = held_of(line, action, held) if self._state else []
+                entries += self._entries(episode.goal, [line, *state, action], value)
         return entries
 
-    def _relevant(self, told: Sequence[str], step: Step, held: Sequence[str]) -> list[str]:
-        """The demands that share a word with the action or with what is held, the latest first."""
-        topic = {word for text in (step.action, *held) for word in words(text)} - {"carrying", "nothing"}
-        found = [line for line in reversed(told) if topic.intersection(words(line))]
-        return found[: self._lines_count]
+    def state(self) -> Any:
+        return self._baseline.state()
 
-    def _entry(
-        self, goal: str, line: str, step: Step, held: Sequence[str], value: float, abstract: bool
-    ) -> Entry:
-        conditions = [normal(line)]
-        if self._state:
-            conditions += [normal(text) for text in held]
-        action = normal(step.action)
-        objects = shared(line, step.action)
-        if abstract:
-            *conditions, action = generalise([*conditions, action])
-        situation = "\n".join(conditions)
-        text = f"When {'; '.join(conditions)}: {action}"
-        return Entry("", text, goal, objects, situation, action, value)
+    def set_state(self, state: Any) -> None:
+        self._baseline.set_state(state)
+
+    def _demands(self, told: Sequence[str], action: str, held: Sequence[str]) -> list[str]:
+        """The demands that share most words with the action (or, where none does, with what is held), latest first."""
+        lines = [normal(line) for line in reversed(told)]
+        for topic in (set(action.split()), {word for line in held for word in line.split()} - UNTOLD):
+            shares = [len(topic.intersection(line.split())) for line in lines]
+            if any(shares):
+                return [line for line, share in zip(lines, shares, strict=True) if share == max(shares)][
+                    : self._lines_count
+                ]
+        return []
+
+    def _entries(self, goal: str, concrete: list[str], value: float) -> list[Entry]:
+        """The rule in each form wanted.
+
+        Args:
+            concrete: the demand, what else was the case, the action.
+        """
+        abstract = generalise(concrete)
+        if not VARIABLE.sub("", abstract[0]).strip():  # a condition without a word of its own would always hold
+            if concrete[0] != concrete[-1]:
+                return []
+            abstract = concrete
+        entries: dict[tuple[str, ...], Entry] = {}
+        for form in (abstract if level else concrete for level in self._levels):
+            *conditions, action = form
+            text = f"When {'; '.join(conditions)}: {action}"
+            # An abstract rule is about the words that are left, a concrete one about those that would be replaced.
+            objects = VARIABLE.sub(" ", form[0]) if form is abstract else shared(" ".join(form[1:]), form[0])
+            entries[tuple(form)] = Entry("", text, goal, objects, "\n".join(conditions), action, value)
+        return list(entries.values())
 
 
 class FactEncoder:
@@ -145,7 +177,7 @@ class FactEncoder:
         doubt: votes for chance on each fact; more make single sights weaker.
     """
 
-    SPACE = Space(reach=Int(1, 3, 2), doubt=Float(0.2, 5.0, 1.0, log=True))
+    SPACE: ClassVar[Space] = Space(reach=Int(1, 3, 2), doubt=Float(0.2, 5.0, 1.0, log=True))
 
     def __init__(self, reach: int = 2, doubt: float = 1.0) -> None:
         self._reach = reach
@@ -171,14 +203,42 @@ class FactEncoder:
             touched[step.action] = None
         base = self._sights / max(1, sum(self._tries.values()) * len(self._words))
         return [
-            self._entry(episode.goal, action, word, base) for action in touched for word in self._hits.get(action, ())
+            self._entry(episode.goal, action, word, base)
+            for action in touched
+            for word in sorted(self._hits.get(action, ()))
         ]
+
+    def state(self) -> Any:
+        hits = {action: dict(counts) for action, counts in self._hits.items()}
+        return [dict(self._tries), hits, sorted(self._words), self._sights]
+
+    def set_state(self, state: Any) -> None:
+        tries, hits, found, self._sights = state
+        self._tries, self._words = dict(tries), set(found)
+        self._hits = {action: dict(counts) for action, counts in hits.items()}
 
     def _entry(self, goal: str, action: str, word: str, base: float) -> Entry:
         hits, tries = self._hits[action][word], self._tries[action]
         chance = (hits + self._doubt * base) / (tries + self._doubt)
         text = f"{word}: seen after {action} ({hits} of {tries} times)"
         return Entry("", text, goal, word, f"{word}\n! {word}", action, max(0.5, chance / (chance + base)), count=0)
+
+
+def held_lines(situation: str) -> list[str]:
+    """What the agent holds, normalised."""
+    return [normal(line) for line in situation.splitlines() if line.startswith("carrying ")]
+
+
+def held_of(line: str, action: str, held: Sequence[str]) -> list[str]:
+    """What is held of the things that a rule is about: best named by the demand, or by the action alone; or nothing."""
+    demanded, used = set(line.split()), set(action.split()) - set(line.split())
+    shares = [len(demanded.intersection(text.split())) for text in held]
+    best = max([1, *shares])
+    return [
+        text
+        for text, share in zip(held, shares, strict=True)
+        if share == best or used.intersection(text.split()) or text == "carrying nothing"
+    ]
 
 
 def shared(a: str, b: str) -> str:

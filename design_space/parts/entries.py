@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 from design_space.memory import Episode, Step
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A part that learns apart from the entries; what it learned belongs into a memory's snapshot.
+
+    Owes: a part that was given another's `state` goes on exactly as that one would have.
+    """
+
+    def state(self) -> Any:
+        """All that was learned, as JSON; a copy."""
+        ...
+
+    def set_state(self, state: Any) -> None: ...
 
 
 @dataclass(slots=True)
@@ -65,24 +81,36 @@ def returns(episode: Episode, discount: float) -> list[float]:
 
 
 class Baseline:
-    """Turns returns into values: 0.5 is what steps earned on the average so far, 1 the most that any earned."""
+    """Turns returns into values: 0.5 is what steps earned on the average so far; two deviations above are nearly 1."""
 
     def __init__(self) -> None:
-        self.total = 0.0
         self.count = 0
-        self.most = 0.0
+        self.mean = 0.0
+        self.squares = 0.0
 
     def take(self, earned: float) -> float:
         """Take `earned` into the average, and return its value in [0, 1]."""
-        self.total += earned
         self.count += 1
-        self.most = max(self.most, earned)
-        mean = self.total / self.count
-        return max(0.0, 0.5 + 0.5 * (earned - mean) / (self.most - mean)) if self.most > mean else 0.5
+        before = earned - self.mean
+        self.mean += before / self.count
+        self.squares += before * (earned - self.mean)
+        deviation = math.sqrt(max(0.0, self.squares) / self.count)
+        return 0.5 + 0.5 * math.tanh((earned - self.mean) / deviation) if deviation > 1e-9 else 0.5
+
+    def state(self) -> Any:
+        return [self.count, self.mean, self.squares]
+
+    def set_state(self, state: Any) -> None:
+        self.count, self.mean, self.squares = state
 
 
 DOCUMENT_LINES = 3
 """An answer of so many lines is something that was read, not just what an action did."""
+
+
+def is_document(answer: str) -> bool:
+    """Whether an answer of the environment is long enough to be something that was read."""
+    return sum(1 for line in answer.splitlines() if line.strip()) >= DOCUMENT_LINES
 
 
 def told_lines(episode: Episode) -> Iterator[tuple[Step, list[str]]]:
@@ -90,6 +118,5 @@ def told_lines(episode: Episode) -> Iterator[tuple[Step, list[str]]]:
     told = [line for line in episode.goal.splitlines() if line.strip()]
     for step in episode.steps:
         yield step, list(told)
-        lines = [line for line in step.observation.splitlines() if line.strip()]
-        if len(lines) >= DOCUMENT_LINES:
-            told += [line for line in lines if line not in told]
+        if is_document(step.observation):
+            told += [line for line in step.observation.splitlines() if line.strip() and line not in told]

@@ -1,11 +1,11 @@
-"""Keys: the text by which an entry is found, and the text of a query it is compared with. The key is not the payload."""
+"""Keys: the text by which an entry is found, and the text of a query that it is compared with; neither is shown."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
 from design_space.memory import Query
-from design_space.parts.entries import Entry
+from design_space.parts.entries import Entry, is_document
 from design_space.space import Int, Space
 
 
@@ -27,7 +27,7 @@ def recent(query: Query, count: int) -> str:
 class GoalKey:
     """The task in which it was learned. Memento, MemRL."""
 
-    SPACE = Space()
+    SPACE: ClassVar[Space] = Space()
 
     def of(self, entry: Entry) -> str:
         return entry.goal
@@ -43,7 +43,7 @@ class SituationKey:
         recent_count: answers of the environment that belong to the present situation.
     """
 
-    SPACE = Space(recent_count=Int(0, 20, 3))
+    SPACE: ClassVar[Space] = Space(recent_count=Int(0, 20, 3))
 
     def __init__(self, recent_count: int = 3) -> None:
         self._recent_count = recent_count
@@ -62,7 +62,7 @@ class BothKey:
         recent_count: answers of the environment that belong to the present situation.
     """
 
-    SPACE = Space(recent_count=Int(0, 20, 8))
+    SPACE: ClassVar[Space] = Space(recent_count=Int(0, 20, 8))
 
     def __init__(self, recent_count: int = 8) -> None:
         self._recent_count = recent_count
@@ -75,19 +75,20 @@ class BothKey:
 
 
 class ObjectKey:
-    """The things it is about, against the things that the task and the latest answers name.
+    """The things it is about, against the things that the task and the documents read name.
 
     Args:
-        recent_count: answers of the environment that are looked through for names.
+        recent_count: answers of the environment among which documents are looked for.
     """
 
-    SPACE = Space(recent_count=Int(0, 20, 8))
+    SPACE: ClassVar[Space] = Space(recent_count=Int(0, 20, 20))
 
-    def __init__(self, recent_count: int = 8) -> None:
+    def __init__(self, recent_count: int = 20) -> None:
         self._recent_count = recent_count
 
     def of(self, entry: Entry) -> str:
         return entry.objects
 
     def probe(self, query: Query) -> str:
-        return f"{query.goal}\n{recent(query, self._recent_count)}"
+        answers = [answer for _, answer in query.history[-self._recent_count :]] if self._recent_count else []
+        return "\n".join([query.goal, *filter(is_document, answers)])

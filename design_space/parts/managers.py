@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from design_space.parts.entries import Entry
 from design_space.parts.values import ValueTerm
@@ -22,7 +22,7 @@ class Manager(Protocol):
 class KeepAll:
     """Nothing is ever forgotten."""
 
-    SPACE = Space()
+    SPACE: ClassVar[Space] = Space()
 
     def manage(self, entries: Sequence[Entry], value: ValueTerm, episode: int) -> list[Entry]:
         return list(entries)
@@ -35,7 +35,7 @@ class Fifo:
         capacity: entries kept.
     """
 
-    SPACE = Space(capacity=Int(5, 2_000, 300, log=True))
+    SPACE: ClassVar[Space] = Space(capacity=Int(5, 2_000, 300, log=True))
 
     def __init__(self, capacity: int = 300) -> None:
         self._capacity = capacity
@@ -53,7 +53,7 @@ class UtilityPruning:
         period: episodes between two prunings.
     """
 
-    SPACE = Space(least_uses=Int(1, 20, 5), threshold=Float(0.0, 0.6, 0.3), period=Int(1, 20, 5))
+    SPACE: ClassVar[Space] = Space(least_uses=Int(1, 20, 5), threshold=Float(0.0, 0.6, 0.3), period=Int(1, 20, 5))
 
     def __init__(self, least_uses: int = 5, threshold: float = 0.3, period: int = 5) -> None:
         self._least_uses = least_uses
@@ -74,7 +74,7 @@ class MergeSimilar:
         capacity: entries kept after merging, the most observed ones.
     """
 
-    SPACE = Space(threshold=Float(0.5, 1.0, 0.85), capacity=Int(20, 2_000, 500, log=True))
+    SPACE: ClassVar[Space] = Space(threshold=Float(0.5, 1.0, 0.85), capacity=Int(20, 2_000, 500, log=True))
 
     def __init__(self, threshold: float = 0.85, capacity: int = 500) -> None:
         self._threshold = threshold
@@ -100,6 +100,12 @@ class MergeSimilar:
             dropped = set(order[: len(kept) - self._capacity])
             kept = [entry for i, entry in enumerate(kept) if i not in dropped]
         return kept
+
+    def state(self) -> Any:
+        return sorted(self._checked)
+
+    def set_state(self, state: Any) -> None:
+        self._checked = set(state)
 
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from design_space.memory import Episode, Item, Kit, Memory, Query, Recall, Snapshot
 from design_space.parts.encoders import Encoder
-from design_space.parts.entries import Entry
+from design_space.parts.entries import Entry, Learner
 from design_space.parts.keys import Key
 from design_space.parts.managers import Manager
 from design_space.parts.retrievers import Retriever
@@ -86,12 +86,27 @@ class ModularMemory(Memory):
             self._load(kept)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot({"entries": [asdict(e) for e in self._entries], "episodes": self._episodes, "named": self._named})
+        return Snapshot(
+            {
+                "entries": [asdict(entry) for entry in self._entries],
+                "episodes": self._episodes,
+                "named": self._named,
+                "parts": [part.state() for part in self._learners()],
+            }
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         self._episodes = snapshot.data["episodes"]
         self._named = snapshot.data["named"]
         self._load([Entry(**row) for row in snapshot.data["entries"]])
+        for part, state in zip(self._learners(), snapshot.data["parts"], strict=True):
+            part.set_state(state)
+
+    def _learners(self) -> list[Learner]:
+        """The parts that remember more than the entries do, in a fixed order."""
+        parts = self._parts
+        candidates = (*parts.encoders, parts.key, parts.retriever, parts.value, parts.credit, parts.manager)
+        return [part for part in candidates if isinstance(part, Learner)]
 
     def _store(self, entry: Entry) -> None:
         known = self._known.get(entry.identity)

@@ -39,7 +39,7 @@ class Recency:
         half_life: entries after which an entry counts half.
     """
 
-    SPACE = Space(half_life=Float(2.0, 500.0, 40.0, log=True))
+    SPACE: ClassVar[Space] = Space(half_life=Float(2.0, 500.0, 40.0, log=True))
 
     def __init__(self, kit: Kit, half_life: float = 40.0) -> None:
         self._half_life = half_life
@@ -64,7 +64,7 @@ class Bm25:
         b: how strongly long keys are marked down.
     """
 
-    SPACE = Space(k1=Float(0.2, 3.0, 1.2), b=Float(0.0, 1.0, 0.5))
+    SPACE: ClassVar[Space] = Space(k1=Float(0.2, 3.0, 1.2), b=Float(0.0, 1.0, 0.5))
 
     def __init__(self, kit: Kit, k1: float = 1.2, b: float = 0.5) -> None:
         self._k1 = k1
@@ -109,7 +109,7 @@ class Cosine:
         floor: similarities below it count as none.
     """
 
-    SPACE = Space(floor=Float(0.0, 0.9, 0.1))
+    SPACE: ClassVar[Space] = Space(floor=Float(0.0, 0.9, 0.1))
 
     def __init__(self, kit: Kit, floor: float = 0.1) -> None:
         self._kit = kit
@@ -145,7 +145,7 @@ class RankFusion:
         bm25_weight, cosine_weight, recency_weight: of the three rankings.
     """
 
-    SPACE = Space(
+    SPACE: ClassVar[Space] = Space(
         constant=Int(1, 100, 15),
         bm25_weight=Float(0.0, 2.0, 1.0),
         cosine_weight=Float(0.0, 2.0, 1.5),

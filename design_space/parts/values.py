@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from design_space.memory import Episode
 from design_space.parts.entries import Baseline, Entry, returns
@@ -27,10 +27,16 @@ class ValueTerm(Protocol):
 
 
 class NoValue:
-    """Past use does not matter; an entry shows what was observed when it was stored."""
+    """Use does not matter, only what was observed.
 
-    SPACE = Space()
-    weight = 0.0
+    Args:
+        weight: of what was observed in ranking.
+    """
+
+    SPACE: ClassVar[Space] = Space(weight=Float(0.0, 1.0, 0.0))
+
+    def __init__(self, weight: float = 0.0) -> None:
+        self.weight = weight
 
     def of(self, entry: Entry) -> float:
         return entry.value
@@ -47,7 +53,7 @@ class QValue:
         weight: of the value in ranking.
     """
 
-    SPACE = Space(alpha=Float(0.02, 0.9, 0.3), weight=Float(0.0, 1.0, 0.3))
+    SPACE: ClassVar[Space] = Space(alpha=Float(0.02, 0.9, 0.3), weight=Float(0.0, 1.0, 0.3))
 
     def __init__(self, alpha: float = 0.3, weight: float = 0.3) -> None:
         self._alpha = alpha
@@ -71,7 +77,7 @@ class Utility:
         weight: of the value in ranking.
     """
 
-    SPACE = Space(prior=Float(0.2, 10.0, 1.0, log=True), weight=Float(0.0, 1.0, 0.3))
+    SPACE: ClassVar[Space] = Space(prior=Float(0.2, 20.0, 1.0, log=True), weight=Float(0.0, 1.0, 0.3))
 
     def __init__(self, prior: float = 1.0, weight: float = 0.3) -> None:
         self._prior = prior
@@ -96,7 +102,7 @@ class Credit(Protocol):
 class ImmediateCredit:
     """All that was recalled in the task gets the task's reward."""
 
-    SPACE = Space()
+    SPACE: ClassVar[Space] = Space()
 
     def assign(self, episode: Episode) -> Iterator[tuple[str, float]]:
         reward = 0.5 if episode.reward is None else episode.reward
@@ -112,7 +118,7 @@ class CausalCredit:
         discount: per step, on what was earned later.
     """
 
-    SPACE = Space(discount=Float(0.0, 1.0, 0.6))
+    SPACE: ClassVar[Space] = Space(discount=Float(0.0, 1.0, 0.6))
 
     def __init__(self, discount: float = 0.6) -> None:
         self._discount = discount
@@ -124,6 +130,12 @@ class CausalCredit:
             for item in step.recall.items:
                 if item.action and followed(item.action, step.action):
                     yield item.id, value
+
+    def state(self) -> Any:
+        return self._baseline.state()
+
+    def set_state(self, state: Any) -> None:
+        self._baseline.set_state(state)
 
 
 def followed(advice: str, action: str) -> bool:

@@ -13,17 +13,16 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from design_space.memory import Item, Recall
-from design_space.text import VARIABLE, bind, match, normal
+from design_space.text import bind, normal
 from sandbox.agents.base import situation
+from sandbox.agents.conditions import Bindings, Known, parse
 from sandbox.streams.base import Observation
 
-Bindings = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSettings:
@@ -36,17 +35,17 @@ class EvidenceSettings:
         sharpness: exponent on the share of a condition's words that are known.
         repeat_discount: factor on the evidence per earlier try since something was last earned.
         curiosity: log of how much likelier an exploring agent picks a command that names something of the task.
+        freshness: the same for a command that the last action has brought on offer, the first of its kind.
         caution: the same for a unit of evidence against a command; boredom: for each earlier try.
-        freshness: the same for a command that the last action has brought on offer.
     """
 
-    threshold: float = 0.08
+    threshold: float = 0.12
     shown_value: float = 0.75
     mention_weight: float = 0.3
     sharpness: float = 4.0
-    repeat_discount: float = 0.1
+    repeat_discount: float = 0.35
     curiosity: float = 6.0
-    freshness: float = 0.7
+    freshness: float = 4.0
     caution: float = 6.0
     boredom: float = 3.0
 
@@ -67,6 +66,7 @@ class _Attempt:
 
     Attributes:
         told: lines that the environment answered.
+        offered: what could be typed before the last action.
         served: in how many commands that had an effect each word came up; what was served pulls less.
         progress: actions that earned something.
     """
@@ -100,8 +100,7 @@ class EvidenceAgent:
     def choose(self, observation: Observation, recall: Recall) -> str:
         """Pick one of the commands on offer."""
         before = situation_lines(observation)
-        open_to = [command for command in observation.commands if not self._spent(command, observation, before)]
-        candidates = open_to or list(observation.commands)
+        candidates = self._open_to(observation.commands, before)
         evidence = self._weigh(candidates, recall, before)
         for i, command in enumerate(candidates):
             evidence[i] *= self._settings.repeat_discount ** self._tries(command)
@@ -114,7 +113,7 @@ class EvidenceAgent:
     def learn(self, command: str, before: Observation, after: Observation) -> None:
         """Take note of what a command did."""
         attempt = self._attempt
-        was, now = situation_lines(before), situation_lines(after)
+        was, now = set(situation_lines(before)), situation_lines(after)
         effects = tuple(frozenset(line.split()) for line in now if line not in was)
         earlier = self._tries(command)
         attempt.offered = frozenset(before.commands)
@@ -132,73 +131,85 @@ class EvidenceAgent:
         tried = self._attempt.tries.get(command)
         return tried.count if tried is not None and tried.progress == self._attempt.progress else 0
 
-    def _spent(self, command: str, observation: Observation, before: Sequence[str]) -> bool:
-        """Whether it had no effect in this very situation, or its effect still holds."""
-        tried = self._attempt.tries.get(command)
-        if tried is None:
-            return False
-        if not tried.effects:
-            return tried.situation == frozenset(before)
+    def _open_to(self, commands: Sequence[str], before: Sequence[str]) -> Sequence[str]:
+        """The commands but those that had no effect in this very situation, or whose effect still holds."""
+        tries, here = self._attempt.tries, frozenset(before)
         present = [frozenset(line.split()) for line in before]
-        return any(effect <= line for effect in tried.effects for line in present)
+
+        def spent(command: str) -> bool:
+            tried = tries.get(command)
+            if tried is None:
+                return False
+            if not tried.effects:
+                return tried.situation == here
+            return any(effect <= line for effect in tried.effects for line in present)
+
+        return [command for command in commands if not spent(command)] or commands
 
     def _weigh(self, commands: Sequence[str], recall: Recall, before: Sequence[str]) -> NDArray[np.float64]:
         """Evidence for each command in [-1, 1]: the weighted mean of 2 value - 1, shrunk by one neutral vote."""
-        known = (*self._attempt.goal, *before, *self._attempt.told)
-        position = {normal(command): i for i, command in enumerate(commands)}
         total, weight = np.zeros(len(commands)), np.zeros(len(commands))
+        if not recall.items:
+            return total
+        known = Known((*self._attempt.goal, *before, *self._attempt.told), before)
+        position = {normal(command): i for i, command in enumerate(commands)}
         for item in recall.items:
             value = self._settings.shown_value if item.value is None else item.value
-            for command, strength in self._read(item, known, before, position):
+            for command, strength in self._read(item, known, position):
                 total[position[command]] += strength * (2.0 * value - 1.0)
                 weight[position[command]] += strength
         return total / (1.0 + weight)
 
-    def _read(
-        self, item: Item, known: Sequence[str], before: Sequence[str], commands: Mapping[str, int]
-    ) -> Iterator[tuple[str, float]]:
+    def _read(self, item: Item, known: Known, commands: Mapping[str, int]) -> Iterator[tuple[str, float]]:
+        """The commands that an item speaks about, and how strongly, in (0, 1]."""
         if not item.action:
             for line in set(map(normal, item.text.splitlines())):
                 if line in commands:
                     yield line, self._settings.mention_weight
             return
-        wanted = {}
-        for bindings, strength in self._satisfy(item.situation, known, before):
-            command = bind(normal(item.action), bindings)
+        action = normal(item.action)
+        if action not in commands and "{" not in action:
+            return
+        wanted: dict[str, float] = {}
+        for bindings, strength in self._satisfy(item.situation, known):
+            command = bind(action, bindings)
             if command in commands:
                 wanted[command] = max(strength, wanted.get(command, 0.0))
         yield from wanted.items()
 
-    def _satisfy(
-        self, conditions: str, known: Sequence[str], before: Sequence[str]
-    ) -> Iterator[tuple[Bindings, float]]:
+    def _satisfy(self, conditions: str, known: Known) -> Iterator[tuple[Bindings, float]]:
         """All ways to bind the variables of the conditions, each with how well they are met, in (0, 1]."""
         ways: list[Bindings] = [{}]
-        plain: list[str] = []
-        for condition in conditions.splitlines():
-            pattern = normal(condition)
-            if condition.startswith("!"):
-                ways = [way for way in ways if not _met(bind(pattern, way), before)]
-            elif VARIABLE.search(pattern):
-                ways = [{**way, **more} for way in ways for more in _bindings(bind(pattern, way), known)]
-            elif pattern:
-                plain.append(pattern)
-        strength = 1.0
-        if plain and ways:
-            lines = tuple(known)
-            strength = math.prod(coverage(pattern, lines) for pattern in plain) ** self._settings.sharpness
-        if strength > 0.0:
-            yield from ((way, strength) for way in ways)
+        met = 1.0
+        for condition in parse(conditions):
+            if condition.negated:
+                ways = [way for way in ways if not known.before_meets(bind(condition.text, way))]
+            elif condition.variable:
+                ways = [{**way, **more} for way in ways for more in known.bindings(bind(condition.text, way))]
+            else:
+                met *= known.coverage(condition)
+            if not ways or met == 0.0:
+                return
+        strength = met**self._settings.sharpness
+        yield from ((way, strength) for way in ways)
 
     def _explore(self, commands: Sequence[str], evidence: NDArray[np.float64]) -> str:
-        tries = np.array([self._tries(command) for command in commands])
-        task = {word for line in (*self._attempt.goal, *self._attempt.told) for word in line.split()}
-        pull = {word: 1.0 / (1.0 + self._attempt.served.get(word, 0)) for word in task}
-        fresh = np.array([command not in self._attempt.offered for command in commands])
-        appeal = self._settings.curiosity * _relevance(commands, pull) + self._settings.freshness * fresh
-        appeal += self._settings.caution * np.minimum(0.0, evidence) - self._settings.boredom * tries
-        odds = np.exp(appeal - appeal.max())
-        return commands[int(self._rng.choice(len(commands), p=odds / odds.sum()))]
+        """Draw a command: rather one that names something of the task, is new, untried and not spoken against."""
+        attempt, settings = self._attempt, self._settings
+        bags = [frozenset(normal(command).split()) for command in commands]
+        kinds = [command.partition(" ")[0].lower() for command in commands]
+        task = {word for line in (*attempt.goal, *attempt.told) for word in line.split()}
+        pull = {word: (1.0 + attempt.served[word]) ** -2.0 for word in task}
+        fresh = [
+            0.0 if command in attempt.offered else 1.0 / (1.0 + attempt.served[kind])
+            for command, kind in zip(commands, kinds, strict=True)
+        ]
+        appeal = settings.curiosity * _relevance(bags, pull) + settings.freshness * np.array(fresh)
+        appeal += settings.caution * np.minimum(0.0, evidence)
+        appeal -= settings.boredom * np.array([self._tries(command) for command in commands])
+        edges = np.cumsum(np.exp(appeal - appeal.max()))
+        drawn = int(np.searchsorted(edges, self._rng.random() * edges[-1], side="right"))
+        return commands[min(drawn, len(commands) - 1)]
 
 
 def situation_lines(observation: Observation) -> list[str]:
@@ -206,35 +217,14 @@ def situation_lines(observation: Observation) -> list[str]:
     return [line for line in map(normal, situation(observation).splitlines()) if line]
 
 
-def _bindings(pattern: str, lines: Sequence[str]) -> Iterator[Bindings]:
-    for line in lines:
-        found = match(pattern, line)
-        if found is not None:
-            yield found
-
-
-def _met(pattern: str, lines: Sequence[str]) -> bool:
-    """Whether a line holds all words of a condition (or, where variables are left, is the pattern)."""
-    if VARIABLE.search(pattern):
-        return any(match(pattern, line) is not None for line in lines)
-    return coverage(pattern, tuple(lines)) == 1.0
-
-
-@lru_cache(maxsize=262_144)
-def coverage(condition: str, lines: tuple[str, ...]) -> float:
-    """The largest share of the condition's words that one line holds, in [0, 1]."""
-    wanted = set(condition.split())
-    return max((len(wanted.intersection(line.split())) / len(wanted) for line in lines), default=0.0)
-
-
-def _relevance(commands: Sequence[str], pull: Mapping[str, float]) -> NDArray[np.float64]:
+def _relevance(bags: Sequence[frozenset[str]], pull: Mapping[str, float]) -> NDArray[np.float64]:
     """How telling the words are that each command shares with the task: 1 for a word that no other command has.
 
     Args:
+        bags: the words of each command.
         pull: weight of each word of the task.
     """
-    bags = [frozenset(normal(command).split()) for command in commands]
     counts = Counter(word for bag in bags for word in bag)
-    scale = math.log(len(commands)) or 1.0
-    telling = {word: math.log(len(commands) / count) / scale for word, count in counts.items()}
-    return np.array([max((telling[word] * pull[word] for word in bag & pull.keys()), default=0.0) for bag in bags])
+    scale = math.log(len(bags)) or 1.0
+    worth = {w: pull[w] * math.log(len(bags) / count) / scale for w, count in counts.items() if w in pull}
+    return np.array([max((worth[word] for word in bag if word in worth), default=0.0) for bag in bags])

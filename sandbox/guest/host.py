@@ -57,6 +57,7 @@ class MemoryHost:
         self._upcall = upcall
         self._memory: Memory | None = None
         self._recalls: list[Recall] = []
+        self._writer = wire.RecallWriter()
         self._handlers: dict[str, Callable[[Any], Any]] = {
             "open": self._open,
             "retrieve": self._retrieve,
@@ -101,7 +102,7 @@ class MemoryHost:
 
     def _retrieve(self, arg: Any) -> dict[str, Any]:
         recall = self.memory.retrieve(wire.query_from_json(arg))
-        answer = wire.recall_to_json(recall)
+        answer = self._writer.write(recall)
         self._recalls.append(recall)
         return answer
 

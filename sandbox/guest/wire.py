@@ -28,7 +28,7 @@ def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise FrameError(f"{what} is a {type(value).__name__}, wanted text")
     # Surrogates survive JSON but not UTF-8; a design must not be able to break the reader with them.
-    return value.encode("utf-8", "replace").decode("utf-8")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _unit(value: object, what: str) -> float | None:
@@ -45,31 +45,53 @@ def _list(value: object, what: str) -> list[Any]:
     return value
 
 
-def recall_to_json(recall: object) -> Json:
-    """Raises TypeError, in words for the design's author, where `recall` is not what `Memory.retrieve` owes."""
-    if not isinstance(recall, Recall):
-        raise TypeError(f"retrieve() returned a {type(recall).__name__}, wanted design_space.Recall")
-    items = []
-    for item in recall.items:
-        if not isinstance(item, Item):
+class RecallWriter:
+    """Recalls as JSON for one session; an item that went over the pipe before goes as its number.
+
+    A memory that is asked at each step says much the same each time: this makes its answers ten times shorter.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[Item, int] = {}
+
+    def write(self, recall: object) -> Json:
+        """Raises TypeError, in words for the design's author, where `recall` is not what `Memory.retrieve` owes."""
+        if not isinstance(recall, Recall):
+            raise TypeError(f"retrieve() returned a {type(recall).__name__}, wanted design_space.Recall")
+        return {"items": [self._item(item) for item in recall.items], "mode": recall.mode}
+
+    def _item(self, item: object) -> int | list[Any]:
+        if type(item) is not Item:
             raise TypeError(f"retrieve() returned a recall with a {type(item).__name__}, wanted design_space.Item")
-        items.append(
-            [item.id, item.text, item.situation, item.action, None if item.value is None else float(item.value)]
-        )
-    return {"items": items, "mode": recall.mode}
+        number = self._sent.get(item)
+        if number is not None:
+            return number
+        self._sent[item] = len(self._sent)
+        return [item.id, item.text, item.situation, item.action, None if item.value is None else float(item.value)]
 
 
-def recall_from_json(value: object) -> Recall:
-    items, mode = _fields(value, "a recall", "items", "mode")
-    if mode not in ("append", "replace"):
-        raise FrameError(f"recall mode {mode!r:.40}, wanted append or replace")
-    parsed = []
-    for row in _list(items, "items"):
+class RecallReader:
+    """The other end of `RecallWriter`; strict."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+
+    def read(self, value: object) -> Recall:
+        items, mode = _fields(value, "a recall", "items", "mode")
+        if mode not in ("append", "replace"):
+            raise FrameError(f"recall mode {mode!r:.40}, wanted append or replace")
+        parsed = tuple(self._item(row) for row in _list(items, "items"))
+        return Recall(parsed, cast(Literal["append", "replace"], mode))
+
+    def _item(self, row: object) -> Item:
+        if type(row) is int and 0 <= row < len(self._items):
+            return self._items[row]
         if not isinstance(row, list) or len(row) != 5:
-            raise FrameError("an item wants five fields")
+            raise FrameError("an item wants five fields, or the number of an earlier one")
         name, text, situation, action = (_text(cell, "an item's field") for cell in row[:4])
-        parsed.append(Item(name, text, situation, action, _unit(row[4], "an item's value")))
-    return Recall(tuple(parsed), cast(Literal["append", "replace"], mode))
+        item = Item(name, text, situation, action, _unit(row[4], "an item's value"))
+        self._items.append(item)
+        return item
 
 
 def query_to_json(query: Query) -> Json:

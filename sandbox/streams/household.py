@@ -47,14 +47,16 @@ class HouseholdSettings:
         things_count: things in the house.
         stray_probability: chance that a thing is not at its usual place in a given task.
         plain_probability: chance that a task asks for no processing.
+        exception_probability: chance that a class of things wants the other appliance than most for a process.
     """
 
-    tasks_count: int = 40
-    max_steps: int = 25
-    stores_count: int = 8
+    tasks_count: int = 30
+    max_steps: int = 20
+    stores_count: int = 6
     things_count: int = 6
     stray_probability: float = 0.05
     plain_probability: float = 0.25
+    exception_probability: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,11 @@ class House:
         stores = STORES[: settings.stores_count]
         things = sorted(map(str, rng.choice(sorted(CLASS_OF), settings.things_count, replace=False)))
         usual = {thing: str(rng.choice(stores)) for thing in things}
-        works = {
-            (process, kind): str(rng.choice(names)) for process, names in APPLIANCES.items() for kind in THINGS
-        }
+        works = {}
+        for process, names in APPLIANCES.items():
+            most = int(rng.integers(len(names)))
+            for kind in THINGS:
+                works[process, kind] = names[most ^ int(rng.random() < settings.exception_probability)]
         wrong = [
             (name, kind)
             for process, names in APPLIANCES.items()
@@ -247,16 +251,25 @@ class HouseholdSource:
         self.settings = settings or HouseholdSettings()
         text = json.dumps(asdict(self.settings), sort_keys=True)
         self._tag = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self._houses: dict[tuple[Split, int, int], House] = {}
 
     def house(self, split: Split, seed: int, index: int) -> House:
         """The hidden regularities of a stream; for tests and reports, never for a design."""
-        return House.draw(self.settings, generator("house", self._tag, split, seed, index))
+        key = (split, seed, index)
+        if key not in self._houses:
+            self._houses[key] = House.draw(self.settings, generator("house", self._tag, *key))
+        return self._houses[key]
+
+    def stream_name(self, split: Split, seed: int, index: int) -> str:
+        return f"household:{self._tag}/{split}/{seed}/{index}"
 
     def stream(self, split: Split, seed: int, index: int) -> Stream:
         house = self.house(split, seed, index)
         rng = generator("household tasks", self._tag, split, seed, index)
-        name = f"household:{self._tag}/{split}/{seed}/{index}"
-        tasks = tuple(self._task(f"{name}/{i}", house, rng, (split, seed, index)) for i in range(self.settings.tasks_count))
+        name = self.stream_name(split, seed, index)
+        tasks = tuple(
+            self._task(f"{name}/{i}", house, rng, (split, seed, index)) for i in range(self.settings.tasks_count)
+        )
         return Stream(name, self.name, split, house.digest, tasks)
 
     def environment(self, task: Task) -> HouseholdEnvironment:

@@ -29,6 +29,7 @@ class Host:
         arg = {"source": design.source, "params": dict(design.params), "seed": seed, "folder": str(folder)}
         self.told = self._ask("open", {**arg, "calls": 0, "tokens": 0})
         self._recalls = 0
+        self._reader = wire.RecallReader()
 
     def _ask(self, op: str, arg: Any) -> Any:
         request = decode(encode({"id": 1, "op": op, "arg": arg}, 1 << 24)[HEADER.size :])
@@ -38,7 +39,7 @@ class Host:
 
     def retrieve(self, query: Query) -> Recall:
         self._recalls += 1
-        return wire.recall_from_json(self._ask("retrieve", wire.query_to_json(query)))
+        return self._reader.read(self._ask("retrieve", wire.query_to_json(query)))
 
     def update(self, episode: Episode) -> None:
         """Play an episode: as in an evaluation, the memory is asked before, and each step names what it recalled."""

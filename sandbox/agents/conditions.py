@@ -1,0 +1,79 @@
+"""The conditions of an item, and whether what an agent knows meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from design_space.text import VARIABLE, match, normal
+
+Bindings = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One line of an item's situation.
+
+    Attributes:
+        text: normalised, without the mark of negation.
+        words: of a condition without variables.
+    """
+
+    text: str
+    words: frozenset[str]
+    negated: bool
+    variable: bool
+
+
+@lru_cache(maxsize=65_536)
+def parse(conditions: str) -> tuple[Condition, ...]:
+    """The conditions of an item, one a line; empty lines say nothing."""
+    found = []
+    for line in conditions.splitlines():
+        text = normal(line)
+        if text:
+            found.append(
+                Condition(text, frozenset(text.split()), line.startswith("!"), VARIABLE.search(text) is not None)
+            )
+    return tuple(found)
+
+
+class Known:
+    """What the agent knows at one moment.
+
+    Args:
+        lines: all of it, normalised: the goal, what is before it, what it was told.
+        before: what is before it.
+    """
+
+    def __init__(self, lines: Sequence[str], before: Sequence[str]) -> None:
+        self._lines = tuple(dict.fromkeys(lines))
+        self._bags = [frozenset(line.split()) for line in self._lines]
+        self._words: frozenset[str] = frozenset().union(*self._bags)
+        self._before = before
+        self._before_bags = [frozenset(line.split()) for line in before]
+        self._found: dict[str, list[Bindings]] = {}
+
+    def coverage(self, condition: Condition) -> float:
+        """The largest share of the condition's words that one line holds, in [0, 1]."""
+        wanted = condition.words
+        if wanted.isdisjoint(self._words):
+            return 0.0
+        return max(len(wanted & bag) for bag in self._bags) / len(wanted)
+
+    def bindings(self, pattern: str) -> list[Bindings]:
+        """How the variables of `pattern` must be bound to make it a line, for each line that allows it."""
+        if "{" not in pattern:
+            return [{}] if pattern in self._lines else []
+        found = self._found.get(pattern)
+        if found is None:
+            found = self._found[pattern] = [b for line in self._lines if (b := match(pattern, line)) is not None]
+        return found
+
+    def before_meets(self, pattern: str) -> bool:
+        """Whether a line before the agent holds all words of a condition (or, with variables left, is the pattern)."""
+        if "{" in pattern:
+            return any(match(pattern, line) is not None for line in self._before)
+        wanted = frozenset(pattern.split())
+        return any(wanted <= bag for bag in self._before_bags)
