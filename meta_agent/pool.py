@@ -157,7 +157,8 @@ class RayPool:
 def _start(count: int | None, address: str | None) -> Any:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**threads, "PYTHONHASHSEED": "0"}
-    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+    # Ray makes workers nice, and then each of their messages to a sandbox waits behind everything else.
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
     if address is None:
         # What a private cluster starts inherits this; a runtime environment would cost each worker a second.
         os.environ.update(environment)
