@@ -181,7 +181,7 @@ class Search:
         return posterior(adjusted, member.prior.mean, member.prior.sd, self._noise) if adjusted else member.prior
 
     def ranked(self) -> list[DesignId]:
-        """Members that were scored, did not fail and are no controls, the best posterior mean first, then the earlier."""
+        """Members that were scored, did not fail and are no controls; the best posterior mean first."""
         alive = [name for name, member in self._members.items() if self._eligible(name, member)]
         return sorted(alive, key=lambda design: -self.believed(design).mean)
 

@@ -166,7 +166,8 @@ def test_what_is_stored_comes_back(design: Design, tmp_path: Path) -> None:
         return
     assert items
     assert len({item.id for item in items}) == len(items)
-    assert "mug" in " ".join(item.text for item in items)
+    told = " ".join(item.text for item in items)
+    assert "mug" in told or "{x}" in told  # an abstract lesson names no thing
     assert all(item.value is None or 0.0 <= item.value <= 1.0 for item in items)
 
 
@@ -175,7 +176,8 @@ def test_a_success_is_recalled_for_the_same_task(design: Design, tmp_path: Path)
     host.update(episode(1, reward=0.0))
     host.update(episode(2))
     recalled = " ".join(f"{item.action} {item.text}" for item in host.retrieve(QUERY).items)
-    assert ("put mug on desk" in recalled) == (design.name != "no_memory")
+    said = "put {x}" if design.name == "arcmemo" else "put mug on desk"
+    assert (said in recalled) == (design.name != "no_memory")
 
 
 def test_within_a_task_it_may_be_asked_again(design: Design, tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ def test_a_budget_that_cannot_pay_for_seeds_and_final_is_refused_before_anything
     small: Config, tmp_path: Path
 ) -> None:
     poor = small.model_copy(update={"budget": small.budget.model_copy(update={"evaluations": 10})})
-    with pytest.raises(BadInput, match="allow at least"):
+    with pytest.raises(BadInput, match="seeds and controls alone take") as caught:
         finish(tmp_path / "small", poor)
+    assert "allow at least" in caught.value.hint
     with Ledger(tmp_path / "small" / "ledger.sqlite", read_only=True) as ledger:
         assert ledger.counts().evaluations == 0
 

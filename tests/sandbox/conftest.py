@@ -11,6 +11,7 @@ import pytest
 from sandbox.backend import Backend, Ending, Guest, GuestEnded, Labels, Limits, SandboxUnavailable
 from sandbox.docker_backend import DockerBackend
 from sandbox.embedded_backend import EmbeddedBackend
+from sandbox.guest.wire import RecallReader
 
 LIMITS = Limits(
     call_cpu_seconds=0.5,
@@ -52,6 +53,7 @@ class Driver:
     def start(self, source: str = PROBE) -> dict[str, Any]:
         """A fresh process with a design in it."""
         self.guest.start()
+        self._reader = RecallReader()
         arg = {"source": source, "params": {}, "seed": 0, "folder": self.backend.folder, "calls": 9, "tokens": 999}
         return self.ask("open", arg)
 
@@ -87,7 +89,7 @@ class Driver:
         """Run statements that set ``out``, and return it as text."""
         answer = self.run(code)
         assert "ok" in answer, answer
-        return str(answer["ok"]["items"][0][1])
+        return self._reader.read(answer["ok"]).items[0].text
 
     def ending(self, code: str) -> tuple[Ending, dict[str, Any] | None]:
         """How the process ends that runs this, and its answer if it lived to give one."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from design_space import Design
+from design_space import Design, catalogue
 from design_space.evaluation import Outcome
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.backend import Labels, Limits
@@ -122,6 +122,16 @@ def test_good_memories_earn_clearly_more_than_simple_ones_and_raw_text_hurts(
         gains = [b - w for b, w in zip(better, worse, strict=True)]
         assert statistics.mean(gains) > 2 * statistics.stdev(gains) / math.sqrt(STREAMS_COUNT)
     assert statistics.mean(both) > 2 * statistics.mean(none)
+
+
+def test_the_best_known_design_beats_no_memory_and_random_recall(score: Callable[[str, int], float]) -> None:
+    best, none, chance = (
+        [score(catalogue.load(name).source, i) for i in range(STREAMS_COUNT)]
+        for name in ("memory_r1", "no_memory", "random_recall")
+    )
+    for control in (none, chance):
+        gains = [b - c for b, c in zip(best, control, strict=True)]
+        assert statistics.mean(gains) > 2 * statistics.stdev(gains) / math.sqrt(STREAMS_COUNT)
 
 
 def test_scores_do_not_depend_on_the_process() -> None:
