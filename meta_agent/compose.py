@@ -19,7 +19,7 @@ from meta_agent.proposer import Draft, Parent
 
 T = TypeVar("T")
 
-FRESH_PROBABILITY = 0.2
+FRESH_PROBABILITY = 0.25
 """Of a composition that no parent has a part in: what mutation would reach in many steps, most of them downhill."""
 CROSSOVER_PROBABILITY = 0.3
 DEFAULT_PROBABILITY = 0.7
