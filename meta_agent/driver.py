@@ -390,7 +390,7 @@ class Driver:
                 decisions=[
                     Decision(generation.number, "parent", slot.why, slot.draft.design.id)
                     for slot in generation.slots
-                    if slot.novel and slot.why
+                    if slot.novel and slot.why and slot.draft.parents
                 ],
             )
         self._progress.tried += len(generation.slots)
