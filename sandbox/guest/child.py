@@ -27,6 +27,7 @@ class Clocks:
 
     def __init__(self, pid: int, terms: Terms) -> None:
         self._pid = pid
+        self._wall = evidence.WallClock(pid)
         self._terms = terms
         self._running = False
         self._cpu_left = self._wall_left = 0.0
@@ -36,13 +37,13 @@ class Clocks:
         """Start a call's clocks; `resume` goes on with those of the open call."""
         if not resume:
             self._cpu_left, self._wall_left = self._terms.call_cpu_seconds, self._terms.call_wall_seconds
-        self._cpu_mark, self._wall_mark = evidence.cpu_seconds(self._pid), evidence.wall_seconds(self._pid)
+        self._cpu_mark, self._wall_mark = evidence.cpu_seconds(self._pid), self._wall.seconds()
         self._running = True
 
     def pause(self) -> None:
         if self._running:
             self._cpu_left -= evidence.cpu_seconds(self._pid) - self._cpu_mark
-            self._wall_left -= evidence.wall_seconds(self._pid) - self._wall_mark
+            self._wall_left -= self._wall.seconds() - self._wall_mark
             self._running = False
 
     def breach(self) -> str:
@@ -52,7 +53,7 @@ class Clocks:
             return "cpu"
         if self._running and cpu - self._cpu_mark > self._cpu_left:
             return "cpu"
-        if self._running and evidence.wall_seconds(self._pid) - self._wall_mark > self._wall_left:
+        if self._running and self._wall.seconds() - self._wall_mark > self._wall_left:
             return "wall"
         return ""
 
@@ -64,8 +65,11 @@ class Clocks:
             left = min(left, self._cpu_left - (cpu - self._cpu_mark))
         left /= os.cpu_count() or 1
         if self._running:
-            left = min(left, self._wall_left - (evidence.wall_seconds(self._pid) - self._wall_mark))
+            left = min(left, self._wall_left - (self._wall.seconds() - self._wall_mark))
         return max(left, 0.005)
+
+    def close(self) -> None:
+        self._wall.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,5 +219,6 @@ class Child:
         return bool(poll.poll(seconds * 1000))
 
     def _close(self) -> None:
+        self.clocks.close()
         for fd in (self.to_child, self.from_child, self.output, self.pidfd):
             os.close(fd)

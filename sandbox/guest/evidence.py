@@ -55,15 +55,30 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime(((~pid) << 3) | 2)
 
 
-def wall_seconds(pid: int) -> float:
+class WallClock:
     """A clock that stands still while the first thread of a process wants to run and gets no processor.
 
-    So a busy machine is not taken for a slow design; to sleep is not to want to run.
+    So a busy machine is not taken for a slow design; to sleep is not to want to run. It is read at every frame, so the
+    kernel's file is opened once: in a container its path leads through a file system that may live in user space.
     """
-    waited = 0
-    with contextlib.suppress(OSError):
-        waited = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
-    return time.monotonic() - waited * 1e-9
+
+    def __init__(self, pid: int) -> None:
+        self._file: int | None = None
+        self._waited = 0
+        with contextlib.suppress(OSError):  # a kernel without the statistics: a busy machine counts then
+            self._file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def seconds(self) -> float:
+        """Where it stands; only differences mean anything."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # the process is gone: it waits no more
+                self._waited = int(os.pread(self._file, 96, 0).split()[1])
+        return time.monotonic() - self._waited * 1e-9
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def is_full(folder: str) -> bool:

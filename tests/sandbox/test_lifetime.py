@@ -254,17 +254,21 @@ def test_a_starved_process_is_not_taken_for_a_sleeping_one() -> None:
     try:
         for process in crowd:
             os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
-        offset = [time.monotonic() - evidence.wall_seconds(process.pid) for process in crowd]
+        clocks = [evidence.WallClock(process.pid) for process in crowd]
+        offset = [time.monotonic() - clock.seconds() for clock in clocks]
         assert until(
             lambda: all(
-                time.monotonic() - evidence.wall_seconds(process.pid) > before + 0.1
-                for process, before in zip(crowd, offset, strict=True)
+                time.monotonic() - clock.seconds() > before + 0.1 for clock, before in zip(clocks, offset, strict=True)
             )
         )
     finally:
         for process in crowd:
             process.kill()
             process.wait()
+    last = [clock.seconds() for clock in clocks]
+    assert all(clock.seconds() >= before for clock, before in zip(clocks, last, strict=True)), "it goes on after the end"
+    for clock in clocks:
+        clock.close()
 
 
 def test_in_process_backend_keeps_the_protocol() -> None:
