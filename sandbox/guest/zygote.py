@@ -18,6 +18,9 @@ import sys
 import threading
 
 import numpy as np
+import numpy.random  # noqa: F401 - numpy would load it when it is first asked for: once here, not in each child
+
+import design_space.parts  # noqa: F401 - what most designs import, for the same reason
 
 from .channel import Channel, frame
 from .confine import confine
