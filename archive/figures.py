@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from archive.plain import number, plain, told_score
 from archive.statistics import Interval
-from archive.views import DesignView, RunView, TaskGrid, control_name, lineage_of, number, plain, told_score
+from archive.task_grid import TaskGrid
+from archive.views import DesignView, RunView, control_name, lineage_of
 
 BLUE, AMBER, GREEN, RED, GREY, VIOLET = "#4a8fe7", "#e0912f", "#2fa37c", "#d65a63", "#8b95a5", "#9a7bd6"
 SCALE = [[0.0, "#6b4fa0"], [0.35, "#3f7fbf"], [0.65, "#2fa37c"], [1.0, "#e8c547"]]

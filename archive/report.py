@@ -21,23 +21,14 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archive import figures
+from archive.episodes import EpisodeView, episodes
 from archive.errors import ArchiveDamaged, ArchiveUnwritable
 from archive.ledger import Ledger
+from archive.plain import number, plain, plain_lines
 from archive.repository import Repository
 from archive.statistics import Interval, Verdict
-from archive.views import (
-    NO_MEMORY,
-    DesignView,
-    EpisodeView,
-    Gain,
-    RunView,
-    episodes,
-    number,
-    overview,
-    plain,
-    plain_lines,
-    task_grid,
-)
+from archive.task_grid import task_grid
+from archive.views import NO_MEMORY, DesignView, Gain, RunView, overview
 
 DETAILED = 50
 """Designs, the highest first, whose source and diff are in the page."""

@@ -8,22 +8,19 @@ number of designs that were compared, so that a run in which all designs are equ
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
-from archive.card import Card, clean_line
-from archive.errors import ArchiveDamaged, UnknownDesign
+from archive.card import Card
+from archive.errors import UnknownDesign
 from archive.ledger import Ledger
+from archive.plain import plain
 from archive.records import Decision, DesignRow, DesignStatus, ProposalVerdict, Purpose, Recorded, Spent
 from archive.repository import Repository
 from archive.statistics import (
@@ -46,63 +43,8 @@ _CONTROL_NAMES = {
     RANDOM_RECALL: {"randomrecall", "randommemory", "randomtext", "random"},
 }
 
-LINE_LIMIT, BLOCK_LIMIT = 500, 60_000
 NOISE_SD, DESIGN_SD = 0.18, 0.1
 """Spread from stream to stream, and from design to design, that is assumed until a run has shown its own."""
-
-# -- text that others wrote
-
-_ANSI = re.compile(
-    r"(?:\x1b[\[]|\x9b)[0-?]*[ -/]*[@-~]"  # colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links, device strings
-    r"|\x1b[ -/]*[0-~]?"
-)
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]")
-_STACKED = re.compile(r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{2})"
-                      r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")  # fmt: skip
-_CUT = "…"
-
-
-def plain(text: str, limit: int = LINE_LIMIT) -> str:
-    """Return untrusted text as one line that is harmless in a terminal, and readable as what it says.
-
-    Escape sequences, control, bidirectional, zero-width and blank-looking characters go, and so do stacks of more than
-    two accents; what is longer than `limit` characters ends in an ellipsis. It is not escaped for HTML.
-    """
-    start = text[: limit * 8 + 64]
-    shown = _STACKED.sub(r"\1", _BLANK.sub(" ", _ANSI.sub(" ", start)))
-    line = clean_line(shown, limit + 1)
-    return line if len(line) <= limit and len(start) == len(text) else line[: max(limit - 1, 0)] + _CUT
-
-
-def plain_lines(text: str, limit: int = BLOCK_LIMIT) -> str:
-    """Return untrusted text of several lines, such as source; newlines and tabs stay.
-
-    Every other character that `plain` would remove is shown as U+FFFD: whoever reviews source must see that something
-    is hidden there.
-    """
-    start = text[:limit].replace("\r\n", "\n")
-    shown = "".join(
-        "\ufffd" if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in _STACKED.sub(r"\1", _BLANK.sub("\ufffd", start))
-    )
-    return shown if len(text) <= limit else f"{shown}\n{_CUT} {len(text) - limit} more characters"
-
-
-def number(value: float) -> str:
-    """Return a score with three decimals, without a leading zero: ``.553``."""
-    text = f"{value:.3f}"
-    return re.sub(r"^(-?)0\.", r"\1.", text)
-
-
-def told_score(score: Interval | None) -> str:
-    """Return a score for people: ``.553 [.480, .626] n=12``."""
-    if score is None:
-        return "no score, n=0"
-    return f"{number(score.mean)} [{number(score.low)}, {number(score.high)}] n={score.n}"
-
-
-# -- designs
 
 
 @dataclass(frozen=True, slots=True)
@@ -631,165 +573,3 @@ def _believe(rows: Sequence[DesignRow], scores: Mapping[DesignId, Mapping[str, f
         prior = inherit(max(before, key=lambda b: b.mean), spread) if before else Posterior(middle, spread)
         beliefs[row.id] = posterior(list(cleaned.get(row.id, ())), prior.mean, prior.sd, noise)
     return beliefs
-
-
-# -- tasks
-
-
-@dataclass(frozen=True, slots=True)
-class TaskGrid:
-    """Rewards per task: one row a design, one column a task of a search stream, in generated order.
-
-    Attributes:
-        rewards: mean over the seeds that were run; None where the design was not evaluated.
-        counts: how many evaluations each mean is of.
-    """
-
-    designs: tuple[DesignView, ...]
-    streams: tuple[str, ...]
-    positions: tuple[int, ...]
-    rewards: tuple[tuple[float | None, ...], ...]
-    counts: tuple[tuple[int, ...], ...]
-
-
-def task_grid(ledger: Ledger, designs: Sequence[DesignView], columns: int = 160) -> TaskGrid:
-    """Return what these designs earned task by task, on the streams that most of them share, whole streams only."""
-    earned: dict[tuple[DesignId, str], list[tuple[float, ...]]] = defaultdict(list)
-    for design in designs:
-        for recorded in ledger.evaluations(design=design.id, split="search"):
-            evaluation = recorded.evaluation
-            if evaluation.key.order == 0 and evaluation.rewards:
-                earned[design.id, evaluation.key.stream].append(evaluation.rewards)
-    sharing = Counter(stream for _, stream in earned)
-    lengths = {stream: max(map(len, runs)) for (_, stream), runs in sorted(earned.items())}
-    chosen: list[tuple[str, int]] = []
-    for stream, _ in sorted(sharing.items(), key=lambda item: (-item[1], item[0])):
-        if chosen and len(chosen) + lengths[stream] > columns:
-            break
-        chosen += [(stream, position) for position in range(min(lengths[stream], columns))]
-    rewards, counts = [], []
-    for design in designs:
-        cells = [
-            [run[position] for run in earned.get((design.id, stream), ()) if position < len(run)]
-            for stream, position in chosen
-        ]
-        rewards.append(tuple(math.fsum(cell) / len(cell) if cell else None for cell in cells))
-        counts.append(tuple(map(len, cells)))
-    names, places = tuple(plain(stream, 120) for stream, _ in chosen), tuple(place for _, place in chosen)
-    return TaskGrid(tuple(designs), names, places, tuple(rewards), tuple(counts))
-
-
-# -- episodes
-
-_Line = Annotated[str, AfterValidator(lambda text: plain(text, 1000))]
-_Lines = Annotated[str, AfterValidator(lambda text: plain_lines(text, 4000))]
-_Change = Annotated[
-    str,
-    BeforeValidator(lambda value: value if isinstance(value, str) else json.dumps(value)),
-    AfterValidator(lambda text: plain(text, 1000)),
-]
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemView:
-    """One thing that was recalled."""
-
-    __pydantic_config__ = _STRICT
-    id: _Line
-    text: _Lines
-    situation: _Lines
-    action: _Line
-    value: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """One action; `recall` are places in the episode's `items`."""
-
-    __pydantic_config__ = _STRICT
-    situation: _Lines
-    action: _Line
-    observation: _Lines
-    reward: float | None
-    recall: tuple[NonNegativeInt, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredView:
-    """How the memory changed after an episode; `count` is how many entries it then had."""
-
-    __pydantic_config__ = _STRICT
-    added: tuple[_Change, ...]
-    removed: tuple[_Change, ...]
-    count: NonNegativeInt
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeView:
-    """One attempt at a task, with what the memory recalled and stored.
-
-    Attributes:
-        before: places in `items` of what was recalled before the task.
-        stored: None if the memory's content was not compared.
-    """
-
-    __pydantic_config__ = _STRICT
-    goal: _Lines
-    reward: float | None
-    steps: tuple[StepView, ...]
-    before: tuple[NonNegativeInt, ...]
-    items: tuple[ItemView, ...]
-    stored: StoredView | None
-
-    def recalled(self, places: Sequence[int]) -> tuple[ItemView, ...]:
-        return tuple(self.items[place] for place in places)
-
-    @property
-    def shown(self) -> tuple[ItemView, ...]:
-        """Every item that was recalled in it, once, in the order of first use."""
-        places = (*self.before, *(place for step in self.steps for place in step.recall))
-        return self.recalled(tuple(dict.fromkeys(places)))
-
-
-_EPISODE = TypeAdapter(EpisodeView)
-
-
-def parse_episode(content: bytes, record: str) -> EpisodeView:
-    """Parse the JSON of one episode strictly.
-
-    Args:
-        record: what to call it in an error.
-
-    Raises:
-        ArchiveDamaged: it is not of that form, or a recall names an item that is not there.
-    """
-    try:
-        episode = _EPISODE.validate_json(content)
-    except (ValidationError, RecursionError) as error:
-        raise ArchiveDamaged(record, plain(_problem(error), 300)) from error
-    last = len(episode.items)
-    for place in (*episode.before, *(place for step in episode.steps for place in step.recall)):
-        if place >= last:
-            raise ArchiveDamaged(record, f"it recalls item {place}, but has {last} items")
-    return episode
-
-
-def episodes(ledger: Ledger, key: EvaluationKey) -> tuple[EpisodeView, ...]:
-    """Return the episodes of one evaluation in stream order; none if they were not kept.
-
-    Raises:
-        ArchiveDamaged: names the episode that cannot be read.
-    """
-    return tuple(
-        parse_episode(content, f"episode {place} of evaluation {key.digest}")
-        for place, content in enumerate(ledger.episodes(key))
-    )
-
-
-def _problem(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return "it is nested too deeply"
-    first: Any = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])

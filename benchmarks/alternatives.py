@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from archive.ledger import Ledger
+from archive.plain import told_score
 from archive.records import Purpose
 from archive.repository import Repository
 from archive.selection import make
 from archive.statistics import mean_interval, paired_difference
-from archive.views import told_score
-from design_space import Design, DesignId, catalogue
+from design_space import Design, catalogue
 from design_space.compose import ENCODERS, RETRIEVE, SLOTS, Gene, Genome
 from meta_agent.compose import random_genome
 from meta_agent.config import Config, load
@@ -48,7 +48,7 @@ class RandomProposer:
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
         return Draft(random_genome(rng).design(), (), self.name, "random", "")
 
-    def observe(self, design: DesignId, score: float | None) -> None:
+    def observe(self, design: Design, score: float | None) -> None:
         return None
 
 
@@ -72,7 +72,7 @@ class EnumeratingProposer:
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
         return Draft(self._left.pop().design(), (), self.name, "next", "")
 
-    def observe(self, design: DesignId, score: float | None) -> None:
+    def observe(self, design: Design, score: float | None) -> None:
         return None
 
 

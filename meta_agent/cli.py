@@ -203,7 +203,7 @@ def stop(name: RunName, runs: Runs = RUNS) -> None:
 @app.command()
 def status(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
     """How far a run is."""
-    from archive.views import told_score
+    from archive.plain import told_score
 
     with _opened(name, runs) as (folder, config, view, _, ledger):
         final = _final(ledger)
@@ -239,7 +239,7 @@ def designs(
     count: Annotated[int, typer.Option("--count", min=1, help="designs that are listed, the best first")] = 20,
 ) -> None:
     """The designs of a run, the best first."""
-    from archive.views import number, told_score
+    from archive.plain import number, told_score
 
     with _opened(name, runs) as (_, _, view, _, _):
         shown = view.designs[:count]
@@ -261,7 +261,7 @@ def designs(
 @app.command()
 def show(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson = False) -> None:
     """One design: what it is, what it earned, why it was made."""
-    from archive.views import plain_lines, told_score
+    from archive.plain import plain_lines, told_score
 
     with _opened(name, runs) as (_, _, view, repository, ledger):
         design = _find(view, who, ledger)
@@ -288,7 +288,7 @@ def show(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson 
 @app.command()
 def diff(name: RunName, a: Who, b: Who, runs: Runs = RUNS) -> None:
     """What two designs differ in."""
-    from archive.views import plain_lines
+    from archive.plain import plain_lines
 
     with _opened(name, runs) as (_, _, view, repository, ledger):
         text = plain_lines(repository.diff(_find(view, a, ledger).id, _find(view, b, ledger).id))
@@ -298,7 +298,8 @@ def diff(name: RunName, a: Who, b: Who, runs: Runs = RUNS) -> None:
 @app.command()
 def lineage(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson = False) -> None:
     """Where a design comes from, and what was made of it."""
-    from archive.views import lineage_of, told_score
+    from archive.plain import told_score
+    from archive.views import lineage_of
 
     with _opened(name, runs) as (_, _, view, _, ledger):
         found = lineage_of(view, _find(view, who, ledger))
@@ -325,7 +326,7 @@ def episodes(
     as_json: AsJson = False,
 ) -> None:
     """What a memory recalled and stored, step by step, on the streams whose episodes were kept."""
-    from archive.views import episodes as read
+    from archive.episodes import episodes as read
 
     with _opened(name, runs) as (_, _, view, _, ledger):
         design = _find(view, who, ledger)

@@ -7,17 +7,23 @@ what the answer of a task is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
-from design_space import DesignId
+from design_space import Design, DesignId
 from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, SLOTS, Gene, Genome, read, space_of_part
 from design_space.space import Choice, Int, Parameter, Value
 from meta_agent.proposer import Draft, Parent
+from meta_agent.surrogate import PartWorth, best
 
 T = TypeVar("T")
+
+IDEAS = 16
+"""Weighed for each proposal: with more, what is believed of the parts leaves too little to chance."""
+LEAST_SCORES = 6
+"""Below it, every idea is as good as another."""
 
 FRESH_PROBABILITY = 0.25
 """Of a composition that no parent has a part in: what mutation would reach in many steps, most of them downhill."""
@@ -31,33 +37,68 @@ STEP = 0.2
 """Standard deviation of a numeric mutation, as a share of the parameter's range (of its logarithm where it is one)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Idea:
+    """A genome that could be proposed, and what it was made of."""
+
+    genome: Genome
+    parents: tuple[DesignId, ...]
+    operator: str
+    note: str
+
+
 class ComposeProposer:
-    """Mutates and crosses over genomes, and now and then composes one afresh."""
+    """Mutates and crosses over genomes, and now and then composes one afresh.
+
+    Of several such ideas it proposes the one whose parts have done best so far, by one draw of `surrogate.PartWorth`.
+
+    Args:
+        ideas: that are weighed for each proposal; 1 is blind variation.
+    """
 
     name = "compose"
 
+    def __init__(self, ideas: int = IDEAS) -> None:
+        self._ideas = ideas
+        self._worth = PartWorth()
+        self._known: set[DesignId] = set()
+
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
         genomes = [(parent, genome) for parent in parents if (genome := read(parent.design)) is not None]
-        if not genomes or rng.random() < FRESH_PROBABILITY:
-            return _draft(random_genome(rng), (), "random", "composed afresh")
-        if len(genomes) > 1 and rng.random() < CROSSOVER_PROBABILITY:
-            (a, first), (b, second) = genomes[:2]
-            child, told = crossover(first, second, rng)
-            return _draft(child, (a.design.id, b.design.id), "crossover", told)
-        parent, genome = genomes[0]
-        child = genome
-        notes: list[str] = []
-        while not notes or rng.random() < FURTHER_MUTATION_PROBABILITY:
-            child, note = mutate(child, rng)
-            notes.append(note)
-        return _draft(child, (parent.design.id,), "mutation", "; ".join(notes))
+        for parent, genome in genomes:
+            self._learn(parent.design.id, genome, parent.score)
+        known = [(parent.design.id, genome) for parent, genome in genomes]
+        if self._worth.count < LEAST_SCORES:
+            idea = _think(known, rng)
+        else:
+            ideas = [_think(known, rng) for _ in range(self._ideas)]
+            idea = ideas[best([idea.genome for idea in ideas], self._worth.draw(rng))]
+        return Draft(idea.genome.design(), idea.parents, self.name, idea.operator, idea.note)
 
-    def observe(self, design: DesignId, score: float | None) -> None:
-        return None
+    def observe(self, design: Design, score: float | None) -> None:
+        genome = read(design)
+        if genome is not None and score is not None:
+            self._learn(design.id, genome, score)
+
+    def _learn(self, design: DesignId, genome: Genome, score: float) -> None:
+        if design not in self._known:
+            self._known.add(design)
+            self._worth.learn(genome, score)
 
 
-def _draft(genome: Genome, parents: tuple[DesignId, ...], operator: str, note: str) -> Draft:
-    return Draft(genome.design(), parents, ComposeProposer.name, operator, note)
+def _think(parents: Sequence[tuple[DesignId, Genome]], rng: np.random.Generator) -> _Idea:
+    if not parents or rng.random() < FRESH_PROBABILITY:
+        return _Idea(random_genome(rng), (), "random", "composed afresh")
+    (a, first), *others = parents
+    if others and rng.random() < CROSSOVER_PROBABILITY:
+        b, second = others[0]
+        child, told = crossover(first, second, rng)
+        return _Idea(child, (a, b), "crossover", told)
+    child, notes = first, list[str]()
+    while not notes or rng.random() < FURTHER_MUTATION_PROBABILITY:
+        child, note = mutate(child, rng)
+        notes.append(note)
+    return _Idea(child, (a,), "mutation", "; ".join(notes))
 
 
 def random_genome(rng: np.random.Generator) -> Genome:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from archive.views import number, plain, told_score
+from archive.plain import number, plain, told_score
 from meta_agent.driver import Progress
 from meta_agent.verdict import Final, Gain
 

@@ -55,6 +55,6 @@ class Proposer(Protocol):
         """Make one design of one or two parents."""
         ...
 
-    def observe(self, design: DesignId, score: float | None) -> None:
+    def observe(self, design: Design, score: float | None) -> None:
         """Hear what became of one of its drafts: mean reward on the streams that it saw, None if it failed."""
         ...

@@ -172,7 +172,7 @@ class Search:
             score = None if member.failed or not member.scores else self.believed(member.design.id).mean
             for proposer, _ in self._proposers:
                 if proposer.name == slot.draft.proposer:
-                    proposer.observe(member.design.id, score)
+                    proposer.observe(member.design, score)
 
     def believed(self, design: DesignId) -> Posterior:
         """What is believed of a design's true mean reward."""

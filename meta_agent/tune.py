@@ -49,10 +49,10 @@ class TuneProposer:
         note = f"trial {trial.number + 1}: " + ", ".join(f"{name}={_short(v)}" for name, v in params.items())
         return Draft(design, (parent.design.id,), self.name, "tuning", note)
 
-    def observe(self, design: DesignId, score: float | None) -> None:
+    def observe(self, design: Design, score: float | None) -> None:
         import optuna
 
-        study, trial = self._open.pop(design, (None, None))
+        study, trial = self._open.pop(design.id, (None, None))
         if study is not None and trial is not None:
             state = optuna.trial.TrialState.FAIL if score is None else optuna.trial.TrialState.COMPLETE
             study.tell(trial, score, state=state)

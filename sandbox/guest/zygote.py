@@ -18,7 +18,7 @@ import sys
 import threading
 
 import numpy as np
-import numpy.random  # noqa: F401 - numpy would load it when it is first asked for: once here, not in each child
+import numpy.random
 
 import design_space.parts  # noqa: F401 - what most designs import, for the same reason
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive import views
+from archive import episodes, plain, task_grid, views
 from archive.card import Card
 from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
@@ -346,7 +346,7 @@ def test_lineage_lists_each_ancestor_once_and_the_children(run: Run) -> None:
 def test_task_grid_holds_whole_streams_only(run: Run) -> None:
     search(run)
     told = views.overview(run.ledger, run.repository)
-    grid = views.task_grid(run.ledger, told.ranked, columns=20)
+    grid = task_grid.task_grid(run.ledger, told.ranked, columns=20)
     assert len(grid.streams) == 18
     assert grid.positions == tuple(range(6)) * 3
     assert grid.rewards[0][0] is not None
@@ -359,23 +359,23 @@ def test_task_grid_holds_whole_streams_only(run: Run) -> None:
 
 @given(st.text(st.characters(exclude_categories=())), st.integers(1, 60))
 def test_plain_text_is_one_printable_bounded_line(text: str, limit: int) -> None:
-    shown = views.plain(text, limit)
+    shown = plain.plain(text, limit)
     assert len(shown) <= limit
     assert all(unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in shown)
 
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_plain_lines_keep_lines_and_show_what_was_hidden(text: str) -> None:
-    shown = views.plain_lines(text)
+    shown = plain.plain_lines(text)
     assert shown.count("\n") == text.replace("\r\n", "\n").count("\n")
     assert all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in shown)
 
 
 def test_plain_text_removes_escape_sequences_whole() -> None:
-    assert views.plain("\x1b[2J\x1b]0;pwned\x07red\x1b[31m!") == "red !"
-    assert views.plain("\u202eabc\u200b\u3164d") == "abc d"
-    assert views.plain("x" * 100, 10) == "xxxxxxxxx…"
-    assert views.plain_lines("a\u202eb") == "a\ufffdb"
+    assert plain.plain("\x1b[2J\x1b]0;pwned\x07red\x1b[31m!") == "red !"
+    assert plain.plain("\u202eabc\u200b\u3164d") == "abc d"
+    assert plain.plain("x" * 100, 10) == "xxxxxxxxx…"
+    assert plain.plain_lines("a\u202eb") == "a\ufffdb"
 
 
 def test_figure_labels_and_scripts_hold_no_markup() -> None:
@@ -390,12 +390,12 @@ def test_figure_labels_and_scripts_hold_no_markup() -> None:
 
 
 def test_episode_is_parsed_and_its_items_found() -> None:
-    told = views.parse_episode(episode(), "episode 0")
+    told = episodes.parse_episode(episode(), "episode 0")
     assert told.shown[0].text == "knife is in drawer"
     assert told.recalled(told.steps[0].recall) == told.shown
-    assert told.stored == views.StoredView(("drawer holds knife",), (), 4)
-    assert views.parse_episode(episode(stored=None, reward=None), "episode 0").stored is None
-    assert views.parse_episode(episode(goal="\x1b[31mred"), "episode 0").goal == "\ufffd[31mred"
+    assert told.stored == episodes.StoredView(("drawer holds knife",), (), 4)
+    assert episodes.parse_episode(episode(stored=None, reward=None), "episode 0").stored is None
+    assert episodes.parse_episode(episode(goal="\x1b[31mred"), "episode 0").goal == "\ufffd[31mred"
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_episode_is_parsed_and_its_items_found() -> None:
 )
 def test_malformed_episode_is_an_error_that_names_it(content: bytes) -> None:
     with pytest.raises(ArchiveDamaged, match="episode 3 of") as caught:
-        views.parse_episode(content, "episode 3 of evaluation x")
+        episodes.parse_episode(content, "episode 3 of evaluation x")
     assert caught.value.damaged == "episode 3 of evaluation x"
 
 
@@ -441,7 +441,7 @@ def test_page_holds_the_answer_and_its_parts(run: Run) -> None:
         "Better than",
         "designs tried",
         "duplicates",
-        views.told_score(told.best.validation),
+        plain.told_score(told.best.validation),
         "Thompson: drew .61",
         "model: none",
         "1. reward 1.000",

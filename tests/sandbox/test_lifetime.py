@@ -266,7 +266,7 @@ def test_a_starved_process_is_not_taken_for_a_sleeping_one() -> None:
             process.kill()
             process.wait()
     last = [clock.seconds() for clock in clocks]
-    assert all(clock.seconds() >= before for clock, before in zip(clocks, last, strict=True)), "it goes on after the end"
+    assert all(clock.seconds() >= before for clock, before in zip(clocks, last, strict=True)), "they go on"
     for clock in clocks:
         clock.close()
 
