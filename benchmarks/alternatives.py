@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from rich.table import Table
 
 from archive.ledger import Ledger
 from archive.plain import told_score
-from archive.records import Purpose
 from archive.repository import Repository
 from archive.selection import make
 from archive.statistics import mean_interval, paired_difference
@@ -31,13 +30,14 @@ from design_space.compose import ENCODERS, RETRIEVE, SLOTS, Gene, Genome
 from meta_agent.compose import random_genome
 from meta_agent.config import Config, load
 from meta_agent.console import ConsoleWatcher
-from meta_agent.driver import Driver, make_search, worker_spec
-from meta_agent.pool import RayPool
+from meta_agent.driver import Driver, make_search
+from meta_agent.evaluations import Evaluations, worker_spec
+from meta_agent.pool import RayPool, never
+from meta_agent.progress import Progress
 from meta_agent.proposer import Draft, Parent
 from meta_agent.run import RunFolder, create
+from meta_agent.sealed import best_seed, open_sealed
 from meta_agent.search import Search
-from meta_agent.worker import Job
-from sandbox.registry import make_source
 
 
 class RandomProposer:
@@ -114,49 +114,27 @@ def main() -> None:
                 create(folder, named)
                 with Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
                     repository = Repository(folder.repository)
-                    driver = Driver(named, ledger, repository, pool, watcher, lambda: False, make_search=build)
-                    winner = driver.run().winner
+                    winner = Driver(named, ledger, repository, pool, watcher, never, make_search=build).run().winner
                     designs[way] = repository.load(winner)
                     console.print(
                         f"{way}: {designs[way].name} in {time.monotonic() - began:.0f} s,"
                         f" {ledger.counts().designs} designs, {ledger.counts().evaluations} evaluations",
                         highlight=False,
                     )
-                    if way == "evolution":
-                        seeds = [row.id for row in ledger.designs() if row.operator == "seed"]
-                        best = max(seeds, key=driver.search_mean)
-                        designs["best of the catalogue"] = repository.load(best)
+                    if way == "evolution" and (seed := best_seed(ledger)) is not None:
+                        designs["best of the catalogue"] = repository.load(seed)
         designs["no memory"] = catalogue.load("no_memory")
-        spec = worker_spec(config)
-        source = make_source(spec.source, spec.settings, spec.folder)
-        names = tuple(source.stream_name("sealed", config.seed, index) for index in range(options.sealed))
         folder = RunFolder(options.runs / f"{config.name}-evolution")
-        with folder.held(), Ledger(folder.ledger) as ledger:
-            scores = sealed_scores(designs, names, pool, ledger)
-    report(designs, scores)
+        with folder.held(), Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
+            progress = Progress("the sealed streams", allowed=len(designs) * options.sealed)
+            evaluations = Evaluations(config, ledger, pool, watcher, never, progress)
+            evaluations.begin()
+            once = tuple({design.id: design for design in designs.values()}.values())
+            scores = open_sealed(once, options.sealed, ledger, evaluations)
+    report(designs, {name: scores[design.id] for name, design in designs.items()})
 
 
-def sealed_scores(
-    designs: dict[str, Design], names: tuple[str, ...], pool: RayPool, ledger: Ledger
-) -> dict[str, dict[str, float]]:
-    """Open the sealed streams for a frozen list, and score it; the opening is in the ledger of the evolution."""
-    streams = len(names)
-    ledger.record_opening(tuple(d.id for d in designs.values()), names, decided_at=ledger.counts().proposals)
-    places = [(name, start) for name in designs for start in range(0, streams, 4)]
-    jobs = [
-        Job(number, designs[name], "sealed", tuple(range(start, min(start + 4, streams))))
-        for number, (name, start) in enumerate(places)
-    ]
-    scores: dict[str, dict[str, float]] = {name: {} for name in designs}
-    for done in pool.run(jobs):
-        if done is not None:
-            for evaluation, _ in done.results:
-                ledger.record_evaluation(evaluation, Purpose.SEALED)
-                scores[places[done.number][0]][evaluation.key.stream] = evaluation.score or 0.0
-    return scores
-
-
-def report(designs: dict[str, Design], scores: dict[str, dict[str, float]]) -> None:
+def report(designs: dict[str, Design], scores: dict[str, Mapping[str, float]]) -> None:
     table = Table(title="one opening of the sealed streams", title_justify="left")
     for heading in ("", "score", "evolution's gain over it", "design"):
         table.add_column(heading)

@@ -120,7 +120,8 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     from archive.repository import Repository
     from meta_agent.config import dump
     from meta_agent.console import ConsoleWatcher, summarise
-    from meta_agent.driver import Driver, worker_spec
+    from meta_agent.driver import Driver
+    from meta_agent.evaluations import worker_spec
     from meta_agent.pool import RayPool
     from meta_agent.run import create
 
@@ -443,22 +444,26 @@ def unseal(
     """Open the sealed split once: the winner, the best catalogue design and no memory. The opening is recorded."""
     from archive.ledger import Ledger
     from archive.repository import Repository
+    from meta_agent import sealed
     from meta_agent.console import ConsoleWatcher, summarise
-    from meta_agent.driver import Driver, worker_spec
+    from meta_agent.evaluations import Evaluations, worker_spec
     from meta_agent.pool import RayPool
+    from meta_agent.progress import Progress
     from meta_agent.run import find
 
     folder = find(name, runs)
     config = folder.read_config()
-    count = workers or config.workers.count
     with (
         folder.held(),
         _stoppable() as stopping,
         Ledger(folder.ledger) as ledger,
         ConsoleWatcher(err) as watcher,
-        RayPool(worker_spec(config), count, ray_address) as pool,
+        RayPool(worker_spec(config), workers or config.workers.count, ray_address) as pool,
     ):
-        final = Driver(config, ledger, Repository(folder.repository), pool, watcher, stopping).unseal(streams)
+        progress = Progress("the sealed streams", allowed=3 * streams)
+        evaluations = Evaluations(config, ledger, pool, watcher, stopping, progress)
+        evaluations.begin()
+        final = sealed.unseal(streams, ledger, Repository(folder.repository), evaluations)
     summarise(final, err)
 
 

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from archive.plain import number, plain, told_score
-from meta_agent.driver import Progress
+from meta_agent.progress import Progress
 from meta_agent.verdict import Final, Gain
 
 QUIET_SECONDS = 10.0

@@ -5,9 +5,11 @@ Ray runs a task at least once, so a result that arrives twice must be harmless: 
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 from meta_agent.worker import Done, Facts, Job, Worker, WorkerSpec
@@ -16,18 +18,31 @@ from sandbox.backend import SandboxUnavailable
 TRIES = 4
 """Attempts at a job whose worker or sandbox was lost, before the run stops."""
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 10.0
+"""What jobs that are under way may take once it is late."""
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
+
+
+def never() -> bool:
+    """It is never late."""
+    return False
+
+
+class WorkerLost(SandboxUnavailable):
+    """A worker's process or its whole node is gone; neither the job nor its design is at fault."""
 
 
 class Pool(Protocol):
     """Carries out jobs. Owes: every job's result at least once, in any order, and a pause in which to look up.
+
+    Once `late` says so no further job is begun; those that are under way have `GRACE_SECONDS`.
 
     A design's fault is in the result; `SandboxUnavailable` ends the iteration.
     """
 
     def facts(self) -> Facts: ...
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+    def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         """Yield results as they arrive, and None now and then while nothing does."""
         ...
 
@@ -47,8 +62,10 @@ class SerialPool:
     def facts(self) -> Facts:
         return self._worker.facts()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+    def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         for job in jobs:
+            if late():
+                return
             yield self._worker.run(job)
             yield None
 
@@ -100,11 +117,20 @@ class RayPool:
             )
         return told.pop()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Done | None]:
+    def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         waiting = deque((job, 1) for job in jobs)
         idle = list(self._actors)
         flying: dict[Any, tuple[Job, int, Any]] = {}
+        deadline = math.inf
         while waiting or flying:
+            if deadline == math.inf and late():
+                deadline = time.monotonic() + GRACE_SECONDS
+            if deadline < math.inf:
+                waiting.clear()
+            if time.monotonic() > deadline:
+                for _, _, actor in flying.values():
+                    self._replace(actor)
+                return
             while waiting and idle:
                 actor = idle.pop()
                 job, attempt = waiting.popleft()
@@ -112,28 +138,32 @@ class RayPool:
             ready, _ = self._ray.wait(list(flying), timeout=POLL_SECONDS)
             for reference in ready:
                 job, attempt, actor = flying.pop(reference)
-                try:
-                    done: Done = self._ray.get(reference)
-                except self._ray.exceptions.RayTaskError as error:
-                    cause = _unwrap(error)
-                    if attempt >= TRIES:
-                        raise cause from error
+                done, fault = self._result(reference)
+                idle.append(self._replace(actor) if isinstance(fault, WorkerLost) else actor)
+                if done is not None:
+                    yield done
+                elif fault is not None and attempt >= TRIES:
+                    raise fault
+                else:
                     waiting.append((job, attempt + 1))
-                    idle.append(actor)
-                    continue
-                except self._ray.exceptions.RayError as error:
-                    # The process or its node is gone; the job is not at fault, and neither is the design.
-                    if attempt >= TRIES:
-                        raise SandboxUnavailable(f"workers were lost {attempt} times: {error}") from error
-                    waiting.append((job, attempt + 1))
-                    self._actors.remove(actor)
-                    self._actors.append(self._hire())
-                    idle.append(self._actors[-1])
-                    continue
-                idle.append(actor)
-                yield done
             if not ready:
                 yield None
+
+    def _result(self, reference: Any) -> tuple[Done, None] | tuple[None, Exception]:
+        """What a worker sent, or why it could not; a fault is the machine's, and the job is then tried again."""
+        try:
+            return self._ray.get(reference), None
+        except self._ray.exceptions.RayTaskError as error:
+            return None, _unwrap(error)
+        except self._ray.exceptions.RayError as error:
+            return None, WorkerLost(f"workers were lost {TRIES} times: {error}")
+
+    def _replace(self, actor: Any) -> Any:
+        """Put a new worker into the place of one that is lost or given up."""
+        self._ray.kill(actor)
+        fresh = self._hire()
+        self._actors[self._actors.index(actor)] = fresh
+        return fresh
 
     def close(self) -> None:
         pending = [actor.close.remote() for actor in self._actors]
@@ -159,6 +189,7 @@ def _start(count: int | None, address: str | None) -> Any:
     environment = {**threads, "PYTHONHASHSEED": "0"}
     # Ray makes workers nice, and then each of their messages to a sandbox waits behind everything else.
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's default, but unasked it warns of it
     if address is None:
         # What a private cluster starts inherits this; a runtime environment would cost each worker a second.
         os.environ.update(environment)

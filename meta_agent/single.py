@@ -9,8 +9,8 @@ from rich.console import Console
 from design_space import Design, DesignId, catalogue
 from design_space.validate import validate
 from meta_agent.config import Config
-from meta_agent.driver import worker_spec
 from meta_agent.errors import BadInput
+from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
 from meta_agent.verdict import Final, compare
 from meta_agent.worker import Job

@@ -15,8 +15,8 @@ from archive.statistics import Interval
 from archive.views import DesignView
 from design_space import Design, Snapshot
 from meta_agent.config import Config
-from meta_agent.driver import worker_spec
 from meta_agent.errors import BadInput
+from meta_agent.evaluations import worker_spec
 from meta_agent.verdict import Final
 from meta_agent.worker import Worker
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from archive.statistics import Interval, Verdict, mean_interval, minimum_detectable_difference, paired_difference
-from design_space import Design, DesignId
+from design_space import Design, DesignId, Evaluation
+from meta_agent.policy import Request
 
 Scores = Mapping[DesignId, Mapping[str, float]]
+"""By design and stream."""
+
+
+def scores_of(told: Iterable[tuple[Request, Sequence[Evaluation]]]) -> Scores:
+    """What designs earned, by stream; what has no score (a fault of the machine) is left out."""
+    return {r.design: {e.key.stream: e.score for e in found if e.score is not None} for r, found in told}
 
 
 @dataclass(frozen=True, slots=True)

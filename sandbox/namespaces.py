@@ -66,8 +66,15 @@ def _bind(source: str, target: str) -> None:
     _mount(source, target, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV | locked)
 
 
+def _is_nobody_already() -> bool:
+    """Whether this root is that of a user namespace for one ordinary user: outside it is nobody special, and inside
+    there is nobody else to become."""
+    maps = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return len(maps) == 1 and maps[0][2] == 1 and maps[0][1] != 0
+
+
 def _become_nobody() -> None:
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and not _is_nobody_already():
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from archive.ledger import Ledger
 from archive.repository import Repository
 from meta_agent.config import Config, load
-from meta_agent.driver import Driver, Progress, worker_spec
+from meta_agent.driver import Driver
+from meta_agent.evaluations import worker_spec
 from meta_agent.pool import SerialPool
+from meta_agent.progress import Progress
 from meta_agent.run import RunFolder, create
 from meta_agent.verdict import Final
 
@@ -48,13 +51,18 @@ def small_config() -> Config:
     return load(PROJECT / "configs" / "quickstart.yaml", SMALL)
 
 
-def finish(path: Path, config: Config, stopping: Callable[[], bool] = lambda: False) -> Final:
+def finish(
+    path: Path,
+    config: Config,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Final:
     """Run, or go on with, an experiment in this process."""
     folder = RunFolder(path)
     with folder.held():
         create(folder, config)
         with Ledger(folder.ledger) as ledger, SerialPool(worker_spec(config)) as pool:
-            return Driver(config, ledger, Repository(folder.repository), pool, Silence(), stopping).run()
+            return Driver(config, ledger, Repository(folder.repository), pool, Silence(), stopping, clock).run()
 
 
 def archive_of(path: Path) -> tuple[dict[str, str], dict[str, tuple[float, ...]]]:

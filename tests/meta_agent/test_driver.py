@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ from small_runs import PROJECT, archive_of, finish, small_config
 
 from archive.episodes import episodes
 from archive.ledger import Ledger
-from archive.records import Purpose
+from archive.records import DesignStatus, Purpose
 from archive.repository import Repository
 from archive.views import overview
 from design_space import Outcome
@@ -88,11 +89,28 @@ def test_kill_9_at_random_instants_loses_and_repeats_nothing(finished: Path, sma
         process.send_signal(signal.SIGKILL)
         process.wait()
         if (path / "ledger.sqlite").exists():
-            now = archive_of(path)[1]
+            with Ledger(path / "ledger.sqlite", read_only=True) as ledger:
+                now = {r.evaluation.key.digest: r.evaluation.rewards for r in ledger.evaluations()}
             assert recorded.items() <= now.items()
             recorded = now
     finish(path, small)
     assert archive_of(path) == archive_of(finished)
+
+
+def test_a_run_stopped_by_the_clock_begins_nothing_more_and_still_measures_a_winner(
+    small: Config, tmp_path: Path
+) -> None:
+    hasty = small.model_copy(update={"budget": small.budget.model_copy(update={"wall_seconds": 1.0})})
+    looks = itertools.count()
+    # The clock of the first generation stands still; some way into the second, the time is up.
+    final = finish(tmp_path / "small", hasty, clock=lambda: 0.0 if next(looks) < 4 else 9.9)
+    assert final.score.n == 3
+    with Ledger(tmp_path / "small" / "ledger.sqlite", read_only=True) as ledger:
+        generations = {row.generation: row.id for row in ledger.designs()}
+        searched = ledger.evaluations(purpose=Purpose.SEARCH)
+        assert max(generations) == 1
+        assert len([r for r in searched if r.evaluation.key.design == generations[1]]) == 0, "it was begun too late"
+        assert {row.status for row in ledger.designs()} == {DesignStatus.VALID}, "not to be begun is no fault"
 
 
 def test_a_second_run_on_the_folder_is_told_who_holds_it(small: Config, tmp_path: Path) -> None:

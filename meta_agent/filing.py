@@ -1,0 +1,126 @@
+"""What is written down of each generation: commits of its designs, rows of its proposals, and why it was decided so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archive.card import Card
+from archive.errors import ArchiveDamaged
+from archive.ledger import Ledger
+from archive.novelty import fingerprint
+from archive.records import Decision, DesignRow, Json, Proposal, ProposalVerdict
+from archive.repository import Repository
+from design_space import DesignId
+from meta_agent.search import Generation, Search, Slot
+
+
+class Filing:
+    """Repository and ledger as one: git first, then the rows.
+
+    A commit without a row is adopted; a row without a commit is damage, looked for once, here.
+
+    Raises:
+        ArchiveDamaged: a design of the ledger has no commit, or the repository is damaged.
+    """
+
+    def __init__(self, ledger: Ledger, repository: Repository) -> None:
+        self._ledger = ledger
+        self._repository = repository
+        self._known: set[DesignId] = set()
+        refs = repository.refs()
+        for row in ledger.designs():
+            self._known.add(row.id)
+            if row.id not in refs:
+                raise ArchiveDamaged(f"design {row.id}", f"design {row.id} is in the ledger, but has no commit")
+
+    def file(self, generation: Generation) -> None:
+        """Commit the novel designs of a generation, then record it; what an earlier session filed stays as it is."""
+        entries = [(_card(generation, slot), slot.draft.design) for slot in generation.slots if slot.novel]
+        commits = {done.id: done.commit for done in self._repository.commit(entries)}
+        filed = {proposal.sequence for proposal in self._ledger.proposals(generation.number)}
+        if not filed:
+            self._ledger.record_generation(
+                designs=[
+                    _row(generation, slot, commits[slot.draft.design.id])
+                    for slot in generation.slots
+                    if slot.novel and slot.draft.design.id not in self._known
+                ],
+                proposals=[_proposal(generation, slot) for slot in generation.slots],
+                decisions=[
+                    Decision(generation.number, "parent", slot.why, slot.draft.design.id)
+                    for slot in generation.slots
+                    if slot.novel and slot.why and slot.draft.parents
+                ],
+            )
+
+    def label(self, search: Search, generation: Generation) -> None:
+        """Say of each new design whether it is better than its parent, worse, or undecided."""
+        decisions = []
+        for design in generation.designs:
+            compared = search.compared(design)
+            if compared is not None:
+                parent, gain = compared
+                data: Json = {
+                    "verdict": gain.verdict.value,
+                    "parent": parent,
+                    "mean": gain.mean,
+                    "low": gain.low,
+                    "high": gain.high,
+                    "n": gain.n,
+                }
+                reason = f"{gain.verdict.value}: {gain} against its parent {parent}"
+                decisions.append(Decision(generation.number, "label", reason, design, data))
+        self.decide(generation.number, decisions)
+
+    def decide(self, generation: int, decisions: Sequence[Decision]) -> None:
+        """Record decisions, but for those that an earlier session has recorded already."""
+        known = {(d.kind, d.subject, d.reason) for d in self._ledger.decisions(generation)}
+        self._ledger.record_decisions(d for d in decisions if (d.kind, d.subject, d.reason) not in known)
+
+
+def _card(generation: Generation, slot: Slot) -> Card:
+    draft = slot.draft
+    return Card.of(
+        draft.design,
+        sequence=slot.sequence,
+        generation=generation.number,
+        parents=draft.parents,
+        proposer=draft.proposer,
+        operator=draft.operator,
+        note=draft.note,
+    )
+
+
+def _row(generation: Generation, slot: Slot, commit: str) -> DesignRow:
+    design = slot.draft.design
+    return DesignRow(
+        id=design.id,
+        sequence=slot.sequence,
+        name=design.name,
+        commit=commit,
+        generation=generation.number,
+        ast_hash=fingerprint(design.source, design.params),
+        parents=slot.draft.parents,
+        proposer=slot.draft.proposer,
+        operator=slot.draft.operator,
+    )
+
+
+def _proposal(generation: Generation, slot: Slot) -> Proposal:
+    verdict = ProposalVerdict.NEW
+    if slot.problem:
+        verdict = ProposalVerdict.INVALID
+    elif slot.duplicate_of is not None:
+        verdict = ProposalVerdict.DUPLICATE
+    design = None if slot.problem else slot.duplicate_of or slot.draft.design.id
+    return Proposal(
+        sequence=slot.sequence,
+        generation=generation.number,
+        slot=generation.slots.index(slot),
+        design=design,
+        verdict=verdict,
+        proposer=slot.draft.proposer,
+        operator=slot.draft.operator,
+        note=slot.draft.note,
+        reason=slot.problem or ("" if slot.duplicate_of is None else f"says the same as {slot.duplicate_of}"),
+    )

@@ -1,0 +1,160 @@
+"""Claims about the workers: real processes under a private Ray cluster, and a node of a cluster that is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_runs import PROJECT, small_config
+
+from design_space import catalogue
+from meta_agent.evaluations import worker_spec
+from meta_agent.pool import RayPool, SerialPool
+from meta_agent.worker import Done, Job
+
+NAMES = ("no_memory", "exprag", "memento", "memory_r1", "arcmemo", "reme")
+
+
+def jobs() -> list[Job]:
+    return [Job(number, catalogue.load(name), "search", (0, 1)) for number, name in enumerate(NAMES)]
+
+
+def rewards(results: list[Done]) -> dict[int, list[tuple[float, ...]]]:
+    """By job; a job that was done twice must say the same."""
+    told: dict[int, list[tuple[float, ...]]] = {}
+    for done in results:
+        mine = [evaluation.rewards for evaluation, _ in done.results]
+        assert told.setdefault(done.number, mine) == mine
+    return told
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[int, list[tuple[float, ...]]]:
+    """What one worker in this process makes of the jobs."""
+    with SerialPool(worker_spec(small_config())) as pool:
+        return rewards([done for done in pool.run(jobs()) if done is not None])
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[RayPool]:
+    with RayPool(worker_spec(small_config()), 2) as pool:
+        pool.facts()
+        yield pool
+
+
+def workers_of(pid: int) -> list[int]:
+    """Descendants of a process that are workers of Ray with one of our actors in them."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it ended meanwhile
+    found = []
+    for child in parents:
+        line, ancestor = [child], child
+        while ancestor in parents and ancestor != pid:
+            ancestor = parents[ancestor]
+            line.append(ancestor)
+        if ancestor == pid and b"ray::Worker" in _command(child):
+            found.append(child)
+    return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.slow
+def test_workers_say_what_one_worker_says(pool: RayPool, alone: dict[int, list[tuple[float, ...]]]) -> None:
+    assert rewards([done for done in pool.run(jobs()) if done is not None]) == alone
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_an_evaluation_is_replaced_and_no_job_is_lost(
+    pool: RayPool, alone: dict[int, list[tuple[float, ...]]]
+) -> None:
+    results, killed = [], 0
+    for done in pool.run(jobs()):
+        if done is None:
+            continue
+        results.append(done)
+        if not killed:
+            (killed, *_) = workers_of(os.getpid())
+            os.kill(killed, signal.SIGKILL)
+    assert killed
+    assert rewards(results) == alone
+
+
+@pytest.mark.slow
+def test_once_it_is_late_nothing_is_begun_and_the_workers_go_on_afterwards(
+    pool: RayPool, alone: dict[int, list[tuple[float, ...]]]
+) -> None:
+    results: list[Done] = []
+    for done in pool.run(jobs(), late=lambda: bool(results)):
+        if done is not None:
+            results.append(done)
+    assert 1 <= len(results) <= 2, "what was under way when it became late"
+    assert rewards([done for done in pool.run(jobs()) if done is not None]) == alone
+
+
+NODE_LOST = """
+import sys
+out, *sys.path[:0] = sys.argv[1:]
+import fcntl, json, os, socket, struct
+with socket.socket() as any_socket:  # the new network's loopback is down
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14x", b"lo", 1))
+os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"})
+from ray.cluster_utils import Cluster
+from small_runs import small_config
+from test_pool import jobs, rewards
+from meta_agent.evaluations import worker_spec
+from meta_agent.pool import RayPool
+
+soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+small = {"object_store_memory": 100 * 1024 * 1024, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": soon, **small})
+node = cluster.add_node(num_cpus=1, object_store_memory=100 * 1024 * 1024)
+with RayPool(worker_spec(small_config()), 4, cluster.address) as pool:
+    pool.facts()
+    results = []
+    for done in pool.run(jobs()):
+        if done is not None:
+            results.append(done)
+            if len(results) == 1:
+                cluster.remove_node(node, allow_graceful=False)
+    with open(out, "w") as file:
+        json.dump(rewards(results), file)
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_no_job(tmp_path: Path, alone: dict[int, list[tuple[float, ...]]]) -> None:
+    """In a network of its own, since Ray would listen on every address of the machine."""
+    unshare = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False, timeout=60).returncode != 0:
+        pytest.skip("this machine grants no network namespace")
+    script, out = tmp_path / "node_lost.py", tmp_path / "out.json"
+    script.write_text(NODE_LOST)
+    python = [sys.executable, str(script), str(out), str(PROJECT), str(PROJECT / "tests"), str(Path(__file__).parent)]
+    done = subprocess.run(
+        [*unshare, *python],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4_000:]
+    told = {int(n): [tuple(r) for r in mine] for n, mine in json.loads(out.read_text()).items()}
+    assert told == alone
