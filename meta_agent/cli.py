@@ -20,12 +20,11 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.syntax import Syntax
-from rich.table import Table
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
+from meta_agent import looking
 from meta_agent.errors import BadInput, MnemogenError
+from meta_agent.terminal import RUNS, AsJson, Overrides, RayAddress, RunName, Runs, Workers, err, out, print_json, say
 from sandbox.backend import SandboxUnavailable
 
 app = typer.Typer(
@@ -36,17 +35,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-err = Console(stderr=True)
-out = Console(highlight=False)
-
-RunName = Annotated[str, typer.Argument(help="name or folder of a run")]
-Who = Annotated[str, typer.Argument(help="a design: its id, the beginning of it, or its name; 'winner' is the winner")]
-Runs = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
-Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as budget.evaluations=200; repeatable")]
-RayAddress = Annotated[str | None, typer.Option("--ray-address", help="of a Ray cluster; default: this machine")]
-
-RUNS = Path("runs")
+for look in (
+    looking.status,
+    looking.designs,
+    looking.show,
+    looking.diff,
+    looking.lineage,
+    looking.episodes,
+    looking.report,
+    looking.export,
+):
+    app.command()(look)
 
 
 def main() -> None:
@@ -74,9 +73,9 @@ def main() -> None:
 
 
 def _die(message: str, hint: str, code: int) -> None:
-    err.print(f"error: {message}", style="red", markup=False, highlight=False)
+    say(f"error: {message}", style="red")
     if hint:
-        err.print(f"hint: {hint}", markup=False, highlight=False)
+        say(f"hint: {hint}")
     sys.exit(code)
 
 
@@ -87,9 +86,7 @@ def run(
     name: Annotated[str | None, typer.Option("--name", help="of the run's folder; default: the config's")] = None,
     runs: Runs = RUNS,
     ray_address: RayAddress = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="processes; default: the config's, or one a core")
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Evolve memory designs as a config says; a run that was stopped goes on."""
     from meta_agent import config as configs
@@ -105,7 +102,7 @@ def resume(
     name: RunName,
     runs: Runs = RUNS,
     ray_address: RayAddress = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="processes; results do not depend on it")] = None,
+    workers: Workers = None,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off; what was recorded is not paid for again."""
     from meta_agent.run import find
@@ -140,10 +137,10 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
         summarise(final, err)
         with folder.open_ledger() as ledger:
             write(ledger, folder.open_repository(), folder.report, config.name, dump(config))
-    err.print(f"took {time.monotonic() - began:.0f} s; everything is in {folder.path}", highlight=False)
+    say(f"took {time.monotonic() - began:.0f} s; everything is in {folder.path}")
     name = config.name
     steps = f"open {folder.report} · mnemogen show {name} winner · mnemogen export {name} winner ./my-memory"
-    err.print(f"next: {steps}", highlight=False, soft_wrap=True)
+    say(f"next: {steps}")
 
 
 @contextmanager
@@ -155,7 +152,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
         if asked:
             os._exit(128 + number)
         asked.append(number)
-        err.print("stopping: what is finished is kept (again to quit at once)")
+        say("stopping: what is finished is kept (again to quit at once)")
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, ask) for number in signals]
@@ -198,207 +195,7 @@ def stop(name: RunName, runs: Runs = RUNS) -> None:
                 f"process {pid} has not stopped after 30 s", "it may be waiting for the disk; look at it"
             )
         time.sleep(0.1)
-    err.print(f"stopped; `mnemogen resume {name}` goes on")
-
-
-@app.command()
-def status(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
-    """How far a run is."""
-    from archive.plain import told_score
-
-    with _opened(name, runs) as (folder, config, view, _, ledger):
-        final = _final(ledger)
-        state = "running" if folder.busy() else "finished" if final is not None else "stopped"
-        facts: dict[str, Any] = {
-            "run": config.name,
-            "state": state,
-            "evaluations": ledger.counts().evaluations,
-            "budget": config.budget.evaluations,
-            "designs": view.tried,
-            "invalid": view.invalid,
-            "duplicates": view.duplicates,
-            "failed": view.failed,
-            "generations": view.generations,
-            "best": None if view.best is None else {"id": view.best.id, "name": view.best.name, **_score(view.best)},
-        }
-    if as_json:
-        _print_json(facts)
-        return
-    best = facts["best"]
-    out.print(f"{config.name}: {state}, {facts['evaluations']} of {facts['budget']} evaluations")
-    out.print(f"{view.tried} designs tried, {view.invalid} invalid, {view.duplicates} duplicates, {view.failed} failed")
-    if best is not None and view.best is not None:
-        split, score = view.best.trusted or ("search", None)
-        out.print(f"best: {best['name']} ({view.best.short}) {told_score(score)} {split} streams", markup=False)
-
-
-@app.command()
-def designs(
-    name: RunName,
-    runs: Runs = RUNS,
-    as_json: AsJson = False,
-    count: Annotated[int, typer.Option("--count", min=1, help="designs that are listed, the best first")] = 20,
-) -> None:
-    """The designs of a run, the best first."""
-    from archive.plain import number, told_score
-
-    with _opened(name, runs) as (_, _, view, _, _):
-        shown = view.designs[:count]
-    if as_json:
-        _print_json([_plain_view(design) for design in shown])
-        return
-    table = Table()
-    for heading in ("rank", "id", "name", "score on search streams", "believed", "made by", "fate"):
-        table.add_column(heading, no_wrap=heading in ("id", "score on search streams"))
-    for design in shown:
-        belief = "" if design.believed is None else number(design.believed.mean)
-        rank = "" if design.rank is None else str(design.rank)
-        table.add_row(rank, design.short, design.name, told_score(design.score), belief, design.operator, design.fate)
-    out.print(table)
-    if len(view.designs) > count:
-        err.print(f"{len(view.designs) - count} more; --count shows them")
-
-
-@app.command()
-def show(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson = False) -> None:
-    """One design: what it is, what it earned, why it was made."""
-    from archive.plain import plain_lines, told_score
-
-    with _opened(name, runs) as (_, _, view, repository, ledger):
-        design = _find(view, who, ledger)
-        source = plain_lines(repository.load(design.id).source)
-    if as_json:
-        _print_json({**_plain_view(design), "source": source})
-        return
-    out.print(f"{design.name}  {design.id}", style="bold", markup=False)
-    out.print(
-        f"made by {design.proposer}/{design.operator} in generation {design.generation}: {design.note}", markup=False
-    )
-    for split, score in (("search", design.score), ("validation", design.validation), ("sealed", design.sealed)):
-        if score is not None:
-            out.print(f"{split}: {told_score(score)}")
-    if design.gain is not None:
-        out.print(design.gain.words, markup=False)
-    for line in (*design.why, *([design.reason] if design.reason else [])):
-        out.print(f"- {line}", markup=False)
-    if design.params:
-        out.print("params: " + ", ".join(design.params), markup=False)
-    out.print(Syntax(source, "python", background_color="default") if out.is_terminal else source, markup=False)
-
-
-@app.command()
-def diff(name: RunName, a: Who, b: Who, runs: Runs = RUNS) -> None:
-    """What two designs differ in."""
-    from archive.plain import plain_lines
-
-    with _opened(name, runs) as (_, _, view, repository, ledger):
-        text = plain_lines(repository.diff(_find(view, a, ledger).id, _find(view, b, ledger).id))
-    out.print(Syntax(text, "diff", background_color="default") if out.is_terminal else text, markup=False)
-
-
-@app.command()
-def lineage(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson = False) -> None:
-    """Where a design comes from, and what was made of it."""
-    from archive.plain import told_score
-    from archive.views import lineage_of
-
-    with _opened(name, runs) as (_, _, view, _, ledger):
-        found = lineage_of(view, _find(view, who, ledger))
-    if as_json:
-        _print_json(
-            {
-                k: _plain_view(v) if not isinstance(v, tuple) else [_plain_view(d) for d in v]
-                for k, v in (("design", found.design), ("ancestors", found.ancestors), ("children", found.children))
-            }
-        )
-        return
-    for title, group in (("ancestors", found.ancestors), ("design", (found.design,)), ("children", found.children)):
-        out.print(title, style="bold")
-        for design in group:
-            out.print(f"  {design.short} {told_score(design.score)} {design.operator}: {design.name}", markup=False)
-
-
-@app.command()
-def episodes(
-    name: RunName,
-    who: Who = "winner",
-    runs: Runs = RUNS,
-    task: Annotated[int | None, typer.Option("--task", min=1, help="only this task of the stream")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """What a memory recalled and stored, step by step, on the streams whose episodes were kept."""
-    from archive.episodes import episodes as read
-
-    with _opened(name, runs) as (_, _, view, _, ledger):
-        design = _find(view, who, ledger)
-        kept = [(r.evaluation.key, read(ledger, r.evaluation.key)) for r in ledger.evaluations(design.id)]
-    kept = [(key, found) for key, found in kept if found]
-    if not kept:
-        raise BadInput(f"no episodes of {design.short} were kept", "keep_episodes_streams in the config keeps more")
-    if as_json:
-        _print_json({key.stream: [dataclasses.asdict(e) for e in found] for key, found in kept})
-        return
-    for key, found in kept:
-        out.print(f"stream {key.stream}", style="bold", markup=False)
-        for number, episode in enumerate(found, 1):
-            if task in (None, number):
-                _print_episode(number, episode)
-
-
-def _print_episode(number: int, episode: Any) -> None:
-    reward = "not told" if episode.reward is None else f"{episode.reward:.2f}"
-    out.print(f"task {number}: {episode.goal}  [reward {reward}]", style="bold", markup=False)
-    shown: tuple[int, ...] | None = None
-    for step in episode.steps:
-        if step.recall and step.recall != shown:
-            shown = step.recall
-            for item in episode.recalled(step.recall)[:8]:
-                value = "" if item.value is None else f" ({item.value:.2f})"
-                out.print(f"    recalled {item.id}{value}: {item.text}", style="dim", markup=False)
-            if len(step.recall) > 8:
-                out.print(f"    and {len(step.recall) - 8} more", style="dim")
-        earned = f"  +{step.reward:.2f}" if step.reward else ""
-        out.print(f"  > {step.action}: {step.observation}{earned}", markup=False)
-    if episode.stored is not None:
-        out.print(f"    at the end it held {episode.stored.count} things", style="dim")
-
-
-@app.command()
-def report(
-    name: RunName,
-    runs: Runs = RUNS,
-    output: Annotated[Path | None, typer.Option("--output", help="default: report.html in the run's folder")] = None,
-) -> None:
-    """Write one self-contained HTML page about a run."""
-    from archive.report import write
-    from meta_agent.config import dump
-    from meta_agent.run import find
-
-    folder = find(name, runs)
-    config = folder.read_config()
-    with folder.open_ledger() as ledger:
-        path = write(ledger, folder.open_repository(), output or folder.report, config.name, dump(config))
-    print(path)  # noqa: T201 - the data of this command
-
-
-@app.command()
-def export(
-    name: RunName,
-    who: Who,
-    folder: Annotated[Path, typer.Argument(help="where the package is written; must not exist, or be empty")],
-    learned: Annotated[bool, typer.Option("--learned", help="with what it learned on one search stream")] = False,
-    runs: Runs = RUNS,
-) -> None:
-    """Write a design out as a Python package of its own, for any agent."""
-    from meta_agent.take_home import take_home
-
-    with _opened(name, runs) as (_, config, view, repository, ledger):
-        written = take_home(config, _find(view, who, ledger), repository, ledger, folder, learned)
-    package = next((written / "src").iterdir()).name
-    err.print(f"wrote {written}", highlight=False, markup=False, soft_wrap=True)
-    err.print(
-        f"next: pip install {folder} && python -m {package}.example", highlight=False, markup=False, soft_wrap=True
-    )
+    say(f"stopped; `mnemogen resume {name}` goes on")
 
 
 @app.command()
@@ -410,7 +207,7 @@ def check(
     from meta_agent.single import check_file
 
     told = check_file(file, _backend(backend))
-    err.print(f"{file}: {told}", highlight=False, markup=False)
+    say(f"{file}: {told}")
 
 
 @app.command()
@@ -428,7 +225,7 @@ def evaluate(
 
     final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err)
     if as_json:
-        _print_json(json.loads(final.to_json()))
+        print_json(json.loads(final.to_json()))
     else:
         summarise(final, err)
 
@@ -439,7 +236,7 @@ def unseal(
     runs: Runs = RUNS,
     streams: Annotated[int, typer.Option("--streams", min=2, help="sealed streams")] = 40,
     ray_address: RayAddress = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="processes")] = None,
+    workers: Workers = None,
 ) -> None:
     """Open the sealed split once: the winner, the best catalogue design and no memory. The opening is recorded."""
     from archive.ledger import Ledger
@@ -477,10 +274,10 @@ def clean(
     from sandbox.docker_backend import connect
 
     removed = reap(name)
-    err.print(f"{len(removed)} containers removed")
+    say(f"{len(removed)} containers removed")
     if images:
         client = connect(5.0)
-        err.print(f"{len(image.prune(client))} images removed")
+        say(f"{len(image.prune(client))} images removed")
         client.close()
 
 
@@ -491,7 +288,7 @@ def prepare(backend: Annotated[str, typer.Option("--backend", help="auto, docker
     from sandbox.choose import choose
 
     ready = choose(_backend(backend), Limits(), "prepare", 0)
-    err.print(f"sandbox: {ready.name}. {ready.caveat}", highlight=False, markup=False)
+    say(f"sandbox: {ready.name}. {ready.caveat}")
     ready.close()
 
 
@@ -502,12 +299,12 @@ def doctor(as_json: AsJson = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = "ok  " if finding.good else "lack"
             hint = f"  hint: {finding.hint}" if finding.hint else ""
-            out.print(f"{mark} {finding.what}: {finding.told}{hint}", markup=False, soft_wrap=True)
+            say(f"{mark} {finding.what}: {finding.told}{hint}", out)
     if not all(finding.good for finding in findings if finding.needed):
         raise MnemogenError("something that every run needs is missing")
 
@@ -516,62 +313,6 @@ def _backend(name: str) -> Any:
     if name not in ("auto", "docker", "embedded"):
         raise BadInput(f"unknown backend {name!r}", "auto, docker or embedded")
     return name
-
-
-@contextmanager
-def _opened(name: str, runs: Path) -> Iterator[tuple[Any, Any, Any, Any, Any]]:
-    """A run for reading: folder, config, overview, repository, ledger."""
-    from archive.views import overview
-    from meta_agent.run import find
-
-    folder = find(name, runs)
-    config = folder.read_config()
-    with folder.open_ledger() as ledger:
-        repository = folder.open_repository()
-        yield folder, config, overview(ledger, repository), repository, ledger
-
-
-def _find(view: Any, who: str, ledger: Any) -> Any:
-    if who == "winner":
-        final = _final(ledger)
-        if final is not None:
-            return view.find(final.winner)
-        if view.best is None:
-            raise BadInput("there is no winner yet", "`mnemogen status` tells how far the run is")
-        return view.best
-    return view.find(who)
-
-
-def _final(ledger: Any) -> Any:
-    from meta_agent.verdict import Final
-
-    text = ledger.meta("final")
-    return None if text is None else Final.from_json(text)
-
-
-def _score(design: Any) -> dict[str, Any]:
-    trusted = design.trusted
-    return {} if trusted is None else {"split": trusted[0], **dataclasses.asdict(trusted[1])}
-
-
-def _plain_view(design: Any) -> dict[str, Any]:
-    return dataclasses.asdict(design)
-
-
-def _print_json(data: Any) -> None:
-    # Infinite bounds (one stream says nothing of the spread) are null in JSON.
-    text = json.dumps(_finite(data), indent=2, default=str)
-    print(text)  # noqa: T201 - the data of the command
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if abs(data) < float("inf") else None
-    if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data
 
 
 if __name__ == "__main__":

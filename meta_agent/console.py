@@ -11,6 +11,7 @@ from rich.table import Table
 
 from archive.plain import number, plain, told_score
 from meta_agent.progress import Progress
+from meta_agent.terminal import say
 from meta_agent.verdict import Final, Gain
 
 QUIET_SECONDS = 10.0
@@ -41,7 +42,7 @@ class ConsoleWatcher:
         self._bar.stop()
 
     def begun(self, backend: str, caveat: str) -> None:
-        self._console.print(f"sandbox: {backend}. {caveat}", highlight=False, markup=False)
+        say(f"sandbox: {backend}. {caveat}", self._console)
 
     def moved(self, progress: Progress) -> None:
         text = told(progress, time.monotonic() - self._began)
@@ -55,7 +56,7 @@ class ConsoleWatcher:
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told > QUIET_SECONDS:
             self._told = now
-            self._console.print(f"{progress.phase}: {text}", highlight=False, markup=False)
+            say(f"{progress.phase}: {text}", self._console)
 
 
 def told(progress: Progress, seconds: float) -> str:
@@ -83,7 +84,7 @@ def summarise(final: Final, console: Console) -> None:
             f"{gain.role}: {plain(gain.rival, 50)}", told_score(gain.score), str(gain.gain), gain.gain.verdict
         )
     console.print(table)
-    console.print(conclusion(final), highlight=False, markup=False)
+    say(conclusion(final), console)
 
 
 def conclusion(final: Final) -> str:

@@ -76,6 +76,7 @@ class Member:
         scores: by stream position; what is missing was not seen.
         failed: it ended otherwise than scored on some stream; it is no parent, but stays in the archive.
         children: designs made from it; visits: times it was chosen.
+        belief: posterior of its true mean reward, kept until its scores or what is known of the streams change.
     """
 
     slot: Slot
@@ -85,6 +86,7 @@ class Member:
     failed: bool = False
     children: int = 0
     visits: int = 0
+    belief: Posterior | None = None
 
     @property
     def design(self) -> Design:
@@ -158,6 +160,7 @@ class Search:
         member = self._members[design]
         member.scores.update(scores)
         member.failed |= failed
+        member.belief = None
 
     def tell(self, generation: Generation) -> None:
         """Close a generation: its proposers hear what became of their drafts; the seeds calibrate what is believed."""
@@ -177,8 +180,10 @@ class Search:
     def believed(self, design: DesignId) -> Posterior:
         """What is believed of a design's true mean reward."""
         member = self._members[design]
-        adjusted = [score - self._effects.get(stream, 0.0) for stream, score in sorted(member.scores.items())]
-        return posterior(adjusted, member.prior.mean, member.prior.sd, self._noise) if adjusted else member.prior
+        if member.belief is None:
+            adjusted = [score - self._effects.get(stream, 0.0) for stream, score in sorted(member.scores.items())]
+            member.belief = posterior(adjusted, member.prior.mean, member.prior.sd, self._noise)
+        return member.belief
 
     def ranked(self) -> list[DesignId]:
         """Members that were scored, did not fail and are no controls; the best posterior mean first."""
@@ -297,6 +302,6 @@ class Search:
         spread = float(table.mean(axis=1).std(ddof=1)) if len(rows) > 1 else 0.2
         self._grand = Posterior(float(table.mean()), max(0.1, spread))
         for member in self._members.values():
-            member.prior = self._grand
+            member.prior, member.belief = self._grand, None
         null = self._members[self._controls[0]].scores if self._controls else {}
         self._baseline = float(np.mean(list(null.values()))) if null else 0.0

@@ -12,6 +12,7 @@ from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
+from meta_agent.terminal import say
 from meta_agent.verdict import Final, compare
 from meta_agent.worker import Job
 from sandbox.backend import Labels, Limits
@@ -76,11 +77,11 @@ def evaluate_file(file: Path, config: Config, streams: int, console: Console) ->
     scores: dict[DesignId, dict[str, float]] = {name: {} for name in everyone}
     with RayPool(worker_spec(config), config.workers.count) as pool, console.status("evaluating"):
         facts = pool.facts()
-        console.print(f"sandbox: {facts.backend}. {facts.caveat}", highlight=False, markup=False)
+        say(f"sandbox: {facts.backend}. {facts.caveat}", console)
         for done in pool.run(jobs):
             for evaluation, _ in () if done is None else done.results:
                 if evaluation.detail:
-                    console.print(f"{evaluation.outcome.value}: {evaluation.detail}", markup=False, highlight=False)
+                    say(f"{evaluation.outcome.value}: {evaluation.detail}", console)
                 if evaluation.score is not None:
                     scores[evaluation.key.design][evaluation.key.stream] = evaluation.score
     names = {name: control.id for name, control in controls.items() if control.id != design.id}

@@ -1,0 +1,43 @@
+"""What all commands share: where they write, and the arguments that several of them take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+err = Console(stderr=True)
+out = Console(highlight=False)
+
+RUNS = Path("runs")
+RunName = Annotated[str, typer.Argument(help="name or folder of a run")]
+Who = Annotated[str, typer.Argument(help="a design: its id, the beginning of it, or its name; 'winner' is the winner")]
+Runs = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
+Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as budget.evaluations=200; repeatable")]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="of a Ray cluster; default: this machine")]
+Workers = Annotated[int | None, typer.Option("--workers", help="processes; results do not depend on it")]
+
+
+def say(text: str, console: Console = err, style: str = "") -> None:
+    """Write prose as it is: nothing in it is markup, and a terminal wraps it better than we would."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """Write the data of a command; infinite bounds (one stream says nothing of the spread) are null."""
+    text = json.dumps(_finite(data), indent=2, default=str)
+    print(text)  # noqa: T201 - stdout is for data
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if abs(data) < float("inf") else None
+    if isinstance(data, dict):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
