@@ -19,7 +19,7 @@ from sandbox.evaluate import Setting
 from sandbox.registry import make_source
 from sandbox.streams.base import Split
 
-CHUNK = 4
+CHUNK = 8
 """Streams of one job: enough to pay for its sandbox, few enough to keep all workers busy at the end of a batch."""
 
 Told = list[tuple[Request, list[Evaluation]]]

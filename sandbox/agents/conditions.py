@@ -27,6 +27,12 @@ class Condition:
 
 
 @lru_cache(maxsize=65_536)
+def bag(line: str) -> frozenset[str]:
+    """The words of a normalised line; the same lines come up again and again."""
+    return frozenset(line.split())
+
+
+@lru_cache(maxsize=65_536)
 def parse(conditions: str) -> tuple[Condition, ...]:
     """The conditions of an item, one a line; empty lines say nothing."""
     found = []
@@ -34,7 +40,7 @@ def parse(conditions: str) -> tuple[Condition, ...]:
         text = normal(line)
         if text:
             found.append(
-                Condition(text, frozenset(text.split()), line.startswith("!"), VARIABLE.search(text) is not None)
+                Condition(text, bag(text), line.startswith("!"), VARIABLE.search(text) is not None)
             )
     return tuple(found)
 
@@ -49,10 +55,10 @@ class Known:
 
     def __init__(self, lines: Sequence[str], before: Sequence[str]) -> None:
         self._lines = tuple(dict.fromkeys(lines))
-        self._bags = [frozenset(line.split()) for line in self._lines]
+        self._bags = [bag(line) for line in self._lines]
         self._words: frozenset[str] = frozenset().union(*self._bags)
         self._before = before
-        self._before_bags = [frozenset(line.split()) for line in before]
+        self._before_bags = [bag(line) for line in before]
         self._found: dict[str, list[Bindings]] = {}
 
     def coverage(self, condition: Condition) -> float:
@@ -75,5 +81,5 @@ class Known:
         """Whether a line before the agent holds all words of a condition (or, with variables left, is the pattern)."""
         if "{" in pattern:
             return any(match(pattern, line) is not None for line in self._before)
-        wanted = frozenset(pattern.split())
+        wanted = bag(pattern)
         return any(wanted <= bag for bag in self._before_bags)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from design_space.memory import Item, Recall
 from design_space.text import bind, normal
 from sandbox.agents.base import situation
-from sandbox.agents.conditions import Bindings, Known, parse
+from sandbox.agents.conditions import Bindings, Known, bag, parse
 from sandbox.streams.base import Observation
 
 
@@ -114,12 +114,12 @@ class EvidenceAgent:
         """Take note of what a command did."""
         attempt = self._attempt
         was, now = set(situation_lines(before)), situation_lines(after)
-        effects = tuple(frozenset(line.split()) for line in now if line not in was)
+        effects = tuple(bag(line) for line in now if line not in was)
         earlier = self._tries(command)
         attempt.offered = frozenset(before.commands)
         attempt.tries[command] = _Try(frozenset(now), attempt.progress, effects, earlier + 1)
         if effects:
-            attempt.served.update(set(normal(command).split()))
+            attempt.served.update(bag(normal(command)))
         for line in after.feedback.splitlines():
             clean = normal(line)
             if clean and clean not in attempt.told:
@@ -134,7 +134,7 @@ class EvidenceAgent:
     def _open_to(self, commands: Sequence[str], before: Sequence[str]) -> Sequence[str]:
         """The commands but those that had no effect in this very situation, or whose effect still holds."""
         tries, here = self._attempt.tries, frozenset(before)
-        present = [frozenset(line.split()) for line in before]
+        present = [bag(line) for line in before]
 
         def spent(command: str) -> bool:
             tried = tries.get(command)
@@ -196,7 +196,7 @@ class EvidenceAgent:
     def _explore(self, commands: Sequence[str], evidence: NDArray[np.float64]) -> str:
         """Draw a command: rather one that names something of the task, is new, untried and not spoken against."""
         attempt, settings = self._attempt, self._settings
-        bags = [frozenset(normal(command).split()) for command in commands]
+        bags = [bag(normal(command)) for command in commands]
         kinds = [command.partition(" ")[0].lower() for command in commands]
         task = {word for line in (*attempt.goal, *attempt.told) for word in line.split()}
         pull = {word: (1.0 + attempt.served[word]) ** -2.0 for word in task}

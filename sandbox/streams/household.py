@@ -143,11 +143,12 @@ class HouseholdEnvironment:
         self._state: dict[str, str] = {}
         self._earned: set[str] = set()
         self._done = False
+        self._offered: tuple[str, ...] = ()
         return self._observe("You are in the middle of the house.")
 
     def step(self, command: str) -> Observation:
         verb, _, rest = command.partition(" ")
-        if self._done or command not in self._commands():
+        if self._done or command not in self._offered:
             return self._observe("Nothing happens.")
         feedback = self._acts[verb](rest)
         return self._observe(feedback, self._milestones())
@@ -238,8 +239,8 @@ class HouseholdEnvironment:
                 lines.append(f"{self._at} is running.")
             lines += [f"You see {thing}." for thing in self._visible()]
         held = [] if self._held is None else [f"{self._state.get(self._held, '')} {self._held}".strip()]
-        commands = () if self._done else self._commands()
-        return Observation(feedback, "\n".join(lines), "\n".join(held), commands, reward, self._done)
+        self._offered = () if self._done else self._commands()
+        return Observation(feedback, "\n".join(lines), "\n".join(held), self._offered, reward, self._done)
 
 
 class HouseholdSource:
