@@ -131,12 +131,15 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
             count = workers or config.workers.count
             try:
                 with RayPool(worker_spec(config), count, ray_address) as pool:
-                    final = Driver(config, ledger, repository, pool, watcher, stopping).run()
+                    driver = Driver(config, ledger, repository, pool, watcher, stopping)
+                    final = driver.run()
             finally:
                 reap(config.name)
         summarise(final, err)
         with folder.open_ledger() as ledger:
             write(ledger, folder.open_repository(), folder.report, config.name, dump(config))
+    if driver.ended_by_clock:
+        say("the clock ended the search before its evaluations were used: another run of this config may end elsewhere")
     say(f"took {time.monotonic() - began:.0f} s; everything is in {folder.path}")
     name = config.name
     steps = f"open {folder.report} · mnemogen show {name} winner · mnemogen export {name} winner ./my-memory"

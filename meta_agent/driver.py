@@ -77,6 +77,8 @@ class Driver:
         self._evaluations = Evaluations(config, ledger, pool, watcher, stopping, self._progress)
         self._began = 0.0
         self._planned = 0
+        self.ended_by_clock = False
+        """Whether wall time ended the search, so that another run of the same config may end elsewhere."""
 
     def run(self) -> Final:
         """Search until the budget is used, then measure the winner on fresh streams.
@@ -111,7 +113,10 @@ class Driver:
             more = self._climb(search, generation, allowance)
             search.tell(generation)
             self._filing.label(search, generation)
-            if not more or self._late() or not generation.designs:
+            if not more or not generation.designs:
+                return
+            if self._late():
+                self.ended_by_clock = True
                 return
 
     def _climb(self, search: Search, generation: Generation, allowance: int) -> bool:
@@ -126,6 +131,7 @@ class Driver:
         standing = list(designs)
         for rung in range(1, len(rungs)):
             if self._late():
+                self.ended_by_clock = True
                 return False
             means = {d: None if search.members[d].failed else search.believed(d).mean for d in standing}
             wanted = policy.next_rung(means, rung, rungs, self._config.search.keep)

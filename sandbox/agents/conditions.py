@@ -39,9 +39,7 @@ def parse(conditions: str) -> tuple[Condition, ...]:
     for line in conditions.splitlines():
         text = normal(line)
         if text:
-            found.append(
-                Condition(text, bag(text), line.startswith("!"), VARIABLE.search(text) is not None)
-            )
+            found.append(Condition(text, bag(text), line.startswith("!"), VARIABLE.search(text) is not None))
     return tuple(found)
 
 
