@@ -154,7 +154,7 @@ def _check_free(target: Path) -> None:
         return
     if target.exists():
         what = "has something in it" if target.is_dir() else "is a file"
-        raise FileExistsError(f"cannot export to {target}: it {what}\nhint: name a folder that is absent or empty")
+        raise FileExistsError(f"cannot export to {target}: it {what}")
 
 
 def _write(target: Path, files: Mapping[str, str]) -> None:

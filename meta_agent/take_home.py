@@ -62,7 +62,7 @@ def take_home(
             provenance=Provenance(config.name, measured, tuple(sorted(lineage, key=lambda c: c.sequence)), versions),
         )
     except FileExistsError as error:
-        raise BadInput(str(error), "name a folder that does not exist yet") from error
+        raise BadInput(str(error), "name a folder that is absent or empty") from error
     except ValueError as error:
         raise BadInput(f"{view.id} cannot be exported: {error}") from error
 

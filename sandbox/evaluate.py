@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from design_space.design import Design
+from design_space.episodes import HISTORY_COUNT
 from design_space.evaluation import Evaluation, EvaluationKey, Outcome
 from design_space.memory import Episode, Query, Recall, Snapshot, Step
 from sandbox.agents.base import Agent, situation
@@ -20,7 +21,6 @@ from sandbox.streams.base import Environment, Source, Split, Stream, Task, gener
 
 Protocol = Literal["online", "static"]
 PROTOCOLS: tuple[Protocol, ...] = ("online", "static")
-HISTORY_COUNT = 20
 NOTHING: RecallRef = (0, 0)
 
 
