@@ -211,7 +211,7 @@ def export(
         written = take_home(run.config, run.find(who), run.repository, run.ledger, folder, learned)
     package = next((written / "src").iterdir()).name
     say(f"wrote {written}")
-    say(f"next: pip install {folder} && python -m {package}.example")
+    say(f"next: pip install {written} && python -m {package}.example")
 
 
 def _score(design: DesignView) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def test_the_winner_can_be_taken_home(place: Path, tmp_path: Path) -> None:
     done = mnemogen("export", "small", "winner", str(tmp_path / "mine"), "--learned", cwd=place)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mine" / "pyproject.toml").exists()
+    # A bare name would be looked for on the package index.
+    assert f"pip install {tmp_path / 'mine'} " in done.stderr
     again = mnemogen("export", "small", "winner", str(tmp_path / "mine"), cwd=place)
     assert again.returncode == 2
     assert "Traceback" not in again.stderr
