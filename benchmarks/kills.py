@@ -64,7 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--most-seconds", type=float, default=25.0, help="longest life of a driver")
+    parser.add_argument("--most-seconds", type=float, default=15.0, help="longest life of a driver")
     parser.add_argument("--config", type=Path, default=PROJECT / "configs" / "quickstart.yaml")
     parser.add_argument("--set", action="append", default=["budget.wall_seconds=null"], dest="overrides")
     options = parser.parse_args()
