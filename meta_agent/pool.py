@@ -189,10 +189,10 @@ def _start(count: int | None, address: str | None) -> Any:
     environment = {**threads, "PYTHONHASHSEED": "0"}
     # Ray makes workers nice, and then each of their messages to a sandbox waits behind everything else.
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's default, but unasked it warns of it
     if address is None:
         # What a private cluster starts inherits this; a runtime environment would cost each worker a second.
         os.environ.update(environment)
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's default, but unasked it warns of it
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
