@@ -91,7 +91,7 @@ class RayPool:
     """
 
     def __init__(self, spec: WorkerSpec, count: int | None, address: str | None = None) -> None:
-        self._ray = _start(count, address)
+        self._ray = _start(address)
         self._spec = spec
         size = count or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._actors: list[Any] = [self._hire() for _ in range(size)]
@@ -184,7 +184,7 @@ class RayPool:
         return actor.remote(self._spec)
 
 
-def _start(count: int | None, address: str | None) -> Any:
+def _start(address: str | None) -> Any:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**threads, "PYTHONHASHSEED": "0"}
     # Ray makes workers nice, and then each of their messages to a sandbox waits behind everything else.
