@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,7 +82,7 @@ PROBES = {
     "setuid": "return os.setuid(0)",
     "etc": "return open('/etc/passwd').read()",
     "home": "return os.listdir('/root')",
-    "project": "return os.listdir('/work')",
+    "project": f"return os.listdir({str(Path(__file__).parents[2])!r})",
     "sys": "return os.listdir('/sys')",
     "root_folder": "return os.listdir('/')",
     "write_root": "return open('/x', 'w')",
