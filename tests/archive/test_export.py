@@ -235,7 +235,7 @@ def test_package_is_never_named_like_another() -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("all of it")
-    with pytest.raises(FileExistsError, match="has something in it$"):
+    with pytest.raises(FileExistsError, match=r"has something in it$"):
         exported(tmp_path / "mine")
     with pytest.raises(FileExistsError, match="is a file"):
         exported(tmp_path / "mine" / "thesis.tex")
