@@ -4,6 +4,7 @@ ArchiveError
 ├── ArchiveMissing      there is none at this place
 ├── ArchiveDamaged      bytes on disk are not what was written; `.damaged` names the object
 ├── ArchiveVersion      written by another version of the program
+│   └── ArchiveOutdated an older one: opening it for writing brings it up to date
 ├── ArchiveFull         the disk is full; nothing of the last call was kept
 ├── ArchiveUnwritable   the disk refused a write; nothing after it is acknowledged
 ├── AlreadyRecorded     the key exists with a different content
@@ -47,6 +48,10 @@ class ArchiveDamaged(ArchiveError):
 
 class ArchiveVersion(ArchiveError):
     """The archive was written by another version of the program."""
+
+
+class ArchiveOutdated(ArchiveVersion):
+    """The archive was written by an older version of the program, and is open for reading only."""
 
 
 class ArchiveFull(ArchiveError):

@@ -19,6 +19,7 @@ from archive.errors import (
     ArchiveError,
     ArchiveFull,
     ArchiveMissing,
+    ArchiveOutdated,
     ArchiveUnwritable,
     ArchiveVersion,
     UnknownDesign,
@@ -183,6 +184,8 @@ class Ledger:
             if purpose is Purpose.SEALED and not self._opened(key):
                 raise ValueError(f"no opening of the sealed split lists design {key.design} on stream {key.stream!r}")
             self._insert("evaluations", (self._next("evaluations"), *values))
+            if evaluation.found:
+                self._insert("questions", (key.digest, to_json([int(found) for found in evaluation.found])))
             for position, episode in enumerate(episodes or ()):
                 self._insert("episodes", (key.digest, position, zlib.compress(episode)))
         return True
@@ -247,7 +250,10 @@ class Ledger:
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
         with self._translated():
-            return tuple(map(to_recorded, self._rows("evaluations", f"{where} ORDER BY sequence", *given.values())))
+            matching = f"digest IN (SELECT digest FROM evaluations WHERE {where})"
+            found = {row[0]: row for row in self._rows("questions", matching, *given.values())}
+            rows = self._rows("evaluations", f"{where} ORDER BY sequence", *given.values())
+            return tuple(to_recorded(row, found.get(row[1])) for row in rows)
 
     def episodes(self, key: EvaluationKey) -> tuple[bytes, ...]:
         """Return the JSON of an evaluation's episodes in stream order; none if they were not kept."""
@@ -388,7 +394,7 @@ class Ledger:
 
     def _find(self, key: EvaluationKey) -> Recorded | None:
         row = self._one("evaluations", "digest = ?", key.digest)
-        return None if row is None else to_recorded(row)
+        return None if row is None else to_recorded(row, self._one("questions", "digest = ?", key.digest))
 
     def _opened(self, key: EvaluationKey) -> bool:
         openings = map(to_opening, self._rows("openings", "1"))
@@ -460,7 +466,7 @@ class Ledger:
         if version == VERSION:
             return
         if self.read_only:
-            raise ArchiveVersion(
+            raise ArchiveOutdated(
                 f"{self.path} has schema version {version}, wanted {VERSION}", hint="open the run for writing once"
             )
         with self._writing():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from archive.records import (
@@ -40,6 +41,7 @@ TABLES = {
         *("config", "purpose", "outcome", "score", "rewards", "steps", "detail", "seconds", "cpu_seconds"),
         *("bytes_stored", "recall_chars", "model_calls", "model_tokens", "backend"),
     ),
+    "questions": ("digest", "found"),
     "episodes": ("digest", "position", "content"),
     "decisions": ("sequence", "generation", "kind", "subject", "reason", "data"),
     "openings": ("number", "designs", "streams", "decided_at", "data"),
@@ -76,7 +78,7 @@ def finite(value: float, what: str) -> float:
 
 
 def result_of(evaluation: Evaluation) -> tuple[object, ...]:
-    return evaluation.outcome, tuple(evaluation.rewards), tuple(evaluation.steps)
+    return evaluation.outcome, tuple(evaluation.rewards), tuple(evaluation.steps), tuple(evaluation.found)
 
 
 def told(evaluation: Evaluation) -> str:
@@ -104,11 +106,13 @@ def evaluation_values(evaluation: Evaluation, purpose: Purpose) -> tuple[Stored,
     )
 
 
-def to_recorded(row: Any) -> Recorded:
+def to_recorded(row: Any, found: Any) -> Recorded:
+    """Args: a row of evaluations, and the row of questions beside it, None if there is none."""
     design, stream, split, order, protocol, agent, seed, guest, config = row[2:11]
     purpose, outcome, _, rewards, steps, *rest = row[11:]
     key = EvaluationKey(DesignId(design), stream, split, order, protocol, agent, seed, guest, config)
-    evaluation = Evaluation(key, Outcome(outcome), tuple(json.loads(rewards)), tuple(json.loads(steps)), *rest)
+    scored = Evaluation(key, Outcome(outcome), tuple(json.loads(rewards)), tuple(json.loads(steps)), *rest)
+    evaluation = scored if found is None else replace(scored, found=tuple(map(bool, json.loads(found[1]))))
     return Recorded(evaluation, Purpose(purpose), row[0])
 
 

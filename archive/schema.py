@@ -73,5 +73,12 @@ _V1 = (
         seconds REAL NOT NULL, seal TEXT NOT NULL, recorded_at REAL NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)
+# Beside `evaluations`, not in it: its rows are sealed column by column. No row: the tasks were no questions.
+_V2 = (
+    """CREATE TABLE questions (
+        digest TEXT PRIMARY KEY REFERENCES evaluations (digest), found TEXT NOT NULL,
+        seal TEXT NOT NULL, recorded_at REAL NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
 VERSION = len(MIGRATIONS)

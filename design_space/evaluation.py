@@ -33,6 +33,7 @@ class EvaluationKey:
     Attributes:
         stream: source, family and seed, as the stream names itself.
         order: which order of the stream's tasks, 0 is the generated one.
+        protocol: how experience comes: online, static or inject; `online/amnesia` and the like are its controls.
         guest: digest of what the guest holds besides the design.
         config: digest of limits, recall cap, embedder and models.
     """
@@ -66,6 +67,8 @@ class Evaluation:
         bytes_stored: size of the memory's snapshot at the end; None if it did not come to that.
         recall_chars: characters of recall that the agent was shown, over the whole stream.
         backend: which sandbox it ran in, with the level of confinement.
+        found: per scored task that is a question, whether a right answer stood in the recall; empty where tasks are
+            played. What a reader makes of it is `rewards`.
     """
 
     key: EvaluationKey
@@ -80,6 +83,7 @@ class Evaluation:
     model_calls: int = 0
     model_tokens: int = 0
     backend: str = ""
+    found: tuple[bool, ...] = ()
 
     @property
     def score(self) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from archive.errors import ArchiveOutdated
 from archive.ledger import Ledger
 from archive.repository import Repository
 from meta_agent.config import Config, dump, parse
@@ -58,9 +59,18 @@ class RunFolder:
         return parse(self.config.read_text(encoding="utf-8"), str(self.config))
 
     def open_ledger(self) -> Ledger:
-        """The ledger for reading, also while the run goes on."""
+        """The ledger for reading, also while the run goes on; one of an older version is brought up to date first.
+
+        Raises:
+            RunBusy: it is of an older version, and its holder is too.
+        """
         self.read_config()
-        return Ledger(self.ledger, read_only=True)
+        try:
+            return Ledger(self.ledger, read_only=True)
+        except ArchiveOutdated:
+            with self.held():
+                Ledger(self.ledger).close()
+            return Ledger(self.ledger, read_only=True)
 
     def open_repository(self) -> Repository:
         """The repository for reading, also while the run goes on."""

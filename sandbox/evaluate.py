@@ -7,20 +7,33 @@ import hmac
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Literal
 
 from design_space.design import Design
 from design_space.episodes import HISTORY_COUNT
 from design_space.evaluation import Evaluation, EvaluationKey, Outcome
 from design_space.memory import Episode, Query, Recall, Snapshot, Step
-from sandbox.agents.base import Agent, situation
+from sandbox.agents.base import Agent, Reader, situation
 from sandbox.backend import Backend, Ending, Guest, Labels
 from sandbox.guest.wire import RecallRef
 from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession, Opened
 from sandbox.streams.base import Environment, Source, Split, Stream, Task, generator
+from sandbox.streams.grading import NOT_TOLD, Question
 
-Protocol = Literal["online", "static"]
-PROTOCOLS: tuple[Protocol, ...] = ("online", "static")
+Protocol = Literal["online", "static", "inject"]
+PROTOCOLS: tuple[Protocol, ...] = ("online", "static", "inject")
+Experience = Literal["own", "amnesia", "shuffled", "carried", "again", "interfered"]
+"""What the memory has lived through when a task is scored. `own` is the score itself; the others are controls of it:
+
+* `amnesia`: nothing. It is made anew for each task and never told of one.
+* `shuffled`: as much as with `own`, but of another family.
+* `carried`: another family's stream first, then as `own`.
+* `again`: the whole stream; it is scored on the same tasks once more, learning no further.
+* `interfered`: the same, but between the two came another family's stream.
+"""
+FOREIGN: frozenset[Experience] = frozenset({"shuffled", "carried", "interfered"})
+"""Experiences that take a stream of another family."""
 NOTHING: RecallRef = (0, 0)
 
 
@@ -29,7 +42,9 @@ class Setting:
     """All that a score depends on besides the design and the stream.
 
     Attributes:
-        protocol: `online` learns task after task; `static` is fed the first half, played without memory, then frozen.
+        protocol: `online` learns task after task; `static` is fed the first half, played without memory, then
+            frozen; `inject` is told the stream's sessions, then frozen (MemoryAgentBench, arXiv 2507.05257). Sessions
+            come first under any protocol.
         recall_chars: characters of recall that the agent is shown at once.
         seed: of agents and memories.
         config: digest of everything else that a score depends on (limits, embedder, models).
@@ -41,7 +56,9 @@ class Setting:
     seed: int
     config: str
 
-    def key(self, design: Design, stream: str, split: Split, guest: str, order: int = 0) -> EvaluationKey:
+    def key(
+        self, design: Design, stream: str, split: Split, guest: str, order: int = 0, experience: Experience = "own"
+    ) -> EvaluationKey:
         """What the ledger files a result under.
 
         Args:
@@ -53,7 +70,7 @@ class Setting:
             stream=stream,
             split=split,
             order=order,
-            protocol=self.protocol,
+            protocol=self.protocol if experience == "own" else f"{self.protocol}/{experience}",
             agent=self.agent,
             seed=self.seed,
             guest=guest,
@@ -67,12 +84,14 @@ class Played:
 
     Attributes:
         recalls: for each step, and `before` for the task: which recall, and how much of it was shown.
+        found: whether a right answer stood in the recall; None where the task is played.
     """
 
     task: Task
     episode: Episode
     recalls: tuple[RecallRef, ...] = ()
     before: RecallRef = NOTHING
+    found: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +118,48 @@ class Evaluator:
     broker: Callable[[], Broker] = KeyFreeBroker
     _collected: dict[str, tuple[Played, ...]] = field(default_factory=dict)
 
-    def key(self, design: Design, stream: Stream, order: int = 0) -> EvaluationKey:
+    def key(self, design: Design, stream: Stream, order: int = 0, experience: Experience = "own") -> EvaluationKey:
         """What the ledger files the result under."""
-        return self.setting.key(design, stream.name, stream.split, self.backend.digest, order)
+        return self.setting.key(design, stream.name, stream.split, self.backend.digest, order, experience)
 
-    def evaluate(self, design: Design, stream: Stream, guest: Guest, key: EvaluationKey) -> Result:
-        """Run the design over the whole stream in a fresh process of `guest`.
+    def evaluate(
+        self,
+        design: Design,
+        stream: Stream,
+        guest: Guest,
+        key: EvaluationKey,
+        experience: Experience = "own",
+        other: Stream | None = None,
+    ) -> Result:
+        """Run the design over the whole stream in fresh processes of `guest`.
+
+        Args:
+            key: of this stream and experience.
+            other: a stream of another family, where the experience takes one.
 
         Raises:
             SandboxUnavailable: the machine is at fault; nothing is charged to the design.
+            ValueError: the experience wants another stream.
         """
         started = time.monotonic()
-        tasks = _ordered(stream, key.order)
-        frozen = self.setting.protocol == "static"
-        collected = self._collect(stream, key) if frozen else ()
-        scored = tasks[len(collected) :]
         broker = self.broker()
         session = MemorySession(guest, broker, self.setting.recall_chars)
-        run = _Run(self, session, stream, key)
+        run = _Run(self, design, session, stream, key)
         outcome, detail, snapshot, stored = Outcome.SCORED, "", None, None
         try:
-            opened = session.open(design, _seed("memory", key), self.backend.folder)
-            for played in collected:
-                session.update(run.disguise(played.episode), [NOTHING] * len(played.episode.steps), NOTHING)
-            for task in scored:
-                run.play(task, opened, learn=not frozen)
+            run.through(experience, other)
             snapshot, stored = session.snapshot()
         except DesignFault as fault:
             outcome, detail = fault.outcome, fault.detail
         ending: Ending = session.close()
-        rewards = [played.episode.reward or 0.0 for played in run.played[: len(scored)]]
-        steps = [len(played.episode.steps) for played in run.played[: len(scored)]]
-        missing = len(scored) - len(rewards)
+        questions = any(task.question is not None for task in run.scored)
+        missing = len(run.scored) - len(run.played)
         evaluation = Evaluation(
             key=key,
             outcome=outcome,
-            rewards=(*rewards, *(0.0,) * missing),
-            steps=(*steps, *(0,) * missing),
+            rewards=(*(played.episode.reward or 0.0 for played in run.played), *(0.0,) * missing),
+            steps=(*(len(played.episode.steps) for played in run.played), *(0,) * missing),
+            found=(*(bool(played.found) for played in run.played), *(False,) * missing) if questions else (),
             detail=detail,
             seconds=time.monotonic() - started,
             cpu_seconds=ending.cpu_seconds,
@@ -151,82 +175,189 @@ class Evaluator:
         """A place for this design alone; the caller closes it."""
         return self.backend.open(Labels(run, design.id))
 
-    def _collect(self, stream: Stream, key: EvaluationKey) -> tuple[Played, ...]:
+    def collect(self, stream: Stream, order: int) -> tuple[Played, ...]:
         """The trajectories of the stream's first half, played without memory; the same for every design."""
-        name = f"{stream.name}/{key.order}"
+        name = f"{stream.name}/{order}"
         if name not in self._collected:
-            tasks = _ordered(stream, key.order)
-            run = _Run(self, None, stream, key)
-            for task in tasks[: len(tasks) // 2]:
-                run.play(task, None, learn=False)
-            self._collected[name] = tuple(run.played)
+            tasks = _ordered(stream, order)
+            self._collected[name] = tuple(self.attempt(task, order) for task in tasks[: len(tasks) // 2])
         return self._collected[name]
+
+    def attempt(self, task: Task, order: int, memory: _Memory | None = None) -> Played:
+        """One attempt at one task, with a memory or with none; the memory is not told how it ended."""
+        agent = self.agent(generator("agent", self.setting.agent, self.setting.seed, order, task.id))
+        if task.question is not None:
+            return _answer(task, task.question, agent, memory)
+        environment = self.source.environment(task)
+        try:
+            return _play(task, environment, agent, memory)
+        finally:
+            environment.close()
+
+
+class _Memory:
+    """A memory as it is asked within a task."""
+
+    def __init__(self, session: MemorySession, opened: Opened) -> None:
+        self._session = session
+        self.opened = opened
+        self.recall_chars = 0
+
+    def ask(self, query: Query) -> tuple[Recall, RecallRef]:
+        recall, ref = self._session.retrieve(query)
+        self.recall_chars += sum(len(item.text) for item in recall.items)
+        return recall, ref
+
+    def observe(self, step: Step, ref: RecallRef) -> None:
+        if self.opened.observes:
+            self._session.observe(step, ref)
 
 
 class _Run:
-    """One pass of one memory (or of none) over a stream."""
+    """One design's way through what an evaluation has it live through.
 
-    def __init__(self, evaluator: Evaluator, session: MemorySession | None, stream: Stream, key: EvaluationKey) -> None:
+    Attributes:
+        scored: the tasks that count, in order; played: those of them that were finished.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, design: Design, session: MemorySession, stream: Stream, key: EvaluationKey
+    ) -> None:
         self._evaluator = evaluator
+        self._design = design
         self._session = session
         self._stream = stream
         self._key = key
+        self._protocol = evaluator.setting.protocol
         # Equal tasks have other names in other evaluations, so a design cannot recognise them.
         self._secret = hashlib.sha256(f"episode names {key.digest}".encode()).digest()
+        self._memory: _Memory | None = None
+        self._spent_chars = 0
+        self.scored = self._to_score()
         self.played: list[Played] = []
-        self.recall_chars = 0
 
-    def play(self, task: Task, opened: Opened | None, learn: bool) -> None:
-        """Attempt one task; on a fault of the design nothing is added to `played`."""
-        environment = self._evaluator.source.environment(task)
-        try:
-            played = self._attempt(task, environment, opened)
-        finally:
-            environment.close()
-        if learn and self._session is not None:
-            self._session.update(self.disguise(played.episode), list(played.recalls), played.before)
+    @property
+    def recall_chars(self) -> int:
+        return self._spent_chars + (0 if self._memory is None else self._memory.recall_chars)
+
+    def through(self, experience: Experience, other: Stream | None) -> None:
+        """Live through it; what is scored is added to `played`.
+
+        Raises:
+            DesignFault: what is played until then counts.
+            ValueError: there is no other stream, and the experience takes one.
+        """
+        if (experience in FOREIGN) != (other is not None):
+            raise ValueError(
+                f"experience {experience!r} {'takes' if other is None else 'does not take'} another stream"
+            )
+        if experience == "amnesia":
+            for task in self.scored:
+                self._begin()
+                self._score(task)
+            return
+        self._begin()
+        online = self._protocol == "online"
+        if experience == "shuffled" and other is not None and online:
+            self._tell(other.sessions)
+            for task, elsewhere in zip(self.scored, cycle(other.tasks), strict=False):
+                self._score(task)
+                self._learn(elsewhere)
+            return
+        if experience in ("again", "interfered"):
+            self._live(self._stream, self._key.order)
+        if other is not None:
+            self._live(other, 0)
+        if online and experience in ("own", "carried"):
+            self._tell(self._stream.sessions)
+            for task in self.scored:
+                self._score(task, learn=True)
+            return
+        if experience in ("own", "carried"):
+            self._live(self._stream, self._key.order)
+        for task in self.scored:
+            self._score(task)
+
+    def _to_score(self) -> Sequence[Task]:
+        tasks = _ordered(self._stream, self._key.order)
+        return tasks[len(tasks) // 2 :] if self._protocol == "static" else tasks
+
+    def _begin(self) -> None:
+        """A memory that knows nothing, in a fresh process."""
+        self._spent_chars = self.recall_chars
+        opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
+        self._memory = _Memory(self._session, opened)
+
+    def _live(self, stream: Stream, order: int) -> None:
+        """All of a stream's experience, unscored."""
+        self._tell(stream.sessions)
+        if self._protocol == "static":
+            for played in self._evaluator.collect(stream, order):
+                self._update(Played(played.task, played.episode, (NOTHING,) * len(played.episode.steps)))
+        elif self._protocol == "online":
+            for task in _ordered(stream, order):
+                self._learn(task)
+
+    def _tell(self, sessions: Sequence[Episode]) -> None:
+        for session in sessions:
+            self._session.update(self.disguise(session), [NOTHING] * len(session.steps), NOTHING)
+
+    def _learn(self, task: Task) -> None:
+        self._update(self._evaluator.attempt(task, self._key.order, self._memory))
+
+    def _score(self, task: Task, learn: bool = False) -> None:
+        played = self._evaluator.attempt(task, self._key.order, self._memory)
+        if learn:
+            self._update(played)
         self.played.append(played)
+
+    def _update(self, played: Played) -> None:
+        self._session.update(self.disguise(played.episode), list(played.recalls), played.before)
 
     def disguise(self, episode: Episode) -> Episode:
         """The episode under a name that says nothing of the task."""
         name = hmac.new(self._secret, episode.id.encode(), hashlib.sha256).hexdigest()[:16]
         return replace(episode, id=name)
 
-    def _attempt(self, task: Task, environment: Environment, opened: Opened | None) -> Played:
-        key = self._key
-        agent = self._evaluator.agent(generator("agent", key.agent, key.seed, key.order, task.id))
-        agent.begin(task.goal)
-        now = environment.reset()
-        history: list[tuple[str, str]] = []
-        steps: list[Step] = []
-        refs: list[RecallRef] = []
-        recall, ref = self._ask(opened, Query(task.goal, situation(now)))
-        before_recall, before = recall, ref
-        total = 0.0
-        while not now.done and len(steps) < task.max_steps:
-            if steps and opened is not None and opened.each_step:
-                query = Query(task.goal, situation(now), len(steps), tuple(history[-HISTORY_COUNT:]))
-                recall, ref = self._ask(opened, query)
-            command = agent.choose(now, recall)
-            after = environment.step(command)
-            agent.learn(command, now, after)
-            step = Step(situation(now), command, after.feedback, after.reward, recall)
-            if opened is not None and opened.observes and self._session is not None:
-                self._session.observe(step, ref)
-            steps.append(step)
-            refs.append(ref)
-            history.append((command, after.feedback))
-            total += after.reward
-            now = after
-        episode = Episode(task.id, task.goal, tuple(steps), min(1.0, max(0.0, total)), before_recall)
-        return Played(task, episode, tuple(refs), before)
 
-    def _ask(self, opened: Opened | None, query: Query) -> tuple[Recall, RecallRef]:
-        if opened is None or self._session is None:
-            return Recall(), NOTHING
-        recall, ref = self._session.retrieve(query)
-        self.recall_chars += sum(len(item.text) for item in recall.items)
-        return recall, ref
+def _answer(task: Task, question: Question, agent: Agent, memory: _Memory | None) -> Played:
+    """Ask the reader once; what it is told afterwards is the answer, as a teacher would."""
+    if not isinstance(agent, Reader):
+        raise ValueError(f"the agent {agent.name!r} answers no questions: it has no method `answer`")
+    recall, ref = (Recall(), NOTHING) if memory is None else memory.ask(Query(task.goal, role="reader"))
+    said = agent.answer(task.goal, recall)
+    reward = question.grade(said)
+    told = "right" if reward == 1.0 else f"the answer is: {' or '.join(question.answers) or NOT_TOLD}"
+    step = Step("", said, told, reward, recall)
+    found = question.found_in("\n".join(item.text for item in recall.items))
+    return Played(task, Episode(task.id, task.goal, (step,), reward, recall), (ref,), ref, found)
+
+
+def _play(task: Task, environment: Environment, agent: Agent, memory: _Memory | None) -> Played:
+    agent.begin(task.goal)
+    now = environment.reset()
+    history: list[tuple[str, str]] = []
+    steps: list[Step] = []
+    refs: list[RecallRef] = []
+    recall, ref = (Recall(), NOTHING) if memory is None else memory.ask(Query(task.goal, situation(now)))
+    before_recall, before = recall, ref
+    total = 0.0
+    while not now.done and len(steps) < task.max_steps:
+        if steps and memory is not None and memory.opened.each_step:
+            recall, ref = memory.ask(Query(task.goal, situation(now), len(steps), tuple(history[-HISTORY_COUNT:])))
+        command = agent.choose(now, recall)
+        after = environment.step(command)
+        agent.learn(command, now, after)
+        step = Step(situation(now), command, after.feedback, after.reward, recall)
+        if memory is not None:
+            memory.observe(step, ref)
+        steps.append(step)
+        refs.append(ref)
+        history.append((command, after.feedback))
+        total += after.reward
+        now = after
+    episode = Episode(task.id, task.goal, tuple(steps), min(1.0, max(0.0, total)), before_recall)
+    return Played(task, episode, tuple(refs), before)
 
 
 def _ordered(stream: Stream, order: int) -> Sequence[Task]:

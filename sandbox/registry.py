@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sandbox.agents.base import Agent
 from sandbox.agents.evidence import EvidenceAgent
+from sandbox.agents.literal import LiteralAgent
 from sandbox.streams.base import Source
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
 from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
@@ -22,7 +23,7 @@ SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
     "household": (HouseholdSource, HouseholdSettings),
     "textworld": (TextWorldSource, TextWorldSettings),
 }
-AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent}
+AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent, "literal": LiteralAgent}
 
 
 def settings_of(name: str) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
 
 
 def find_agent(name: str, folder: str) -> MakeAgent:
-    """Find an agent: `evidence`, or ``module:Name`` of a callable that takes a random generator.
+    """Find an agent: `evidence`, `literal`, or ``module:Name`` of a callable that takes a random generator.
 
     Raises:
         ValueError: there is none of that name.

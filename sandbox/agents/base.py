@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from design_space.memory import Recall
 from sandbox.streams.base import Observation
@@ -22,6 +22,15 @@ class Agent(Protocol):
     def choose(self, observation: Observation, recall: Recall) -> str: ...
 
     def learn(self, command: str, before: Observation, after: Observation) -> None: ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What an agent offers beside, if it is to answer questions."""
+
+    def answer(self, question: str, recall: Recall) -> str:
+        """Return what it says to the question, knowing nothing but the recall."""
+        ...
 
 
 def situation(observation: Observation) -> str:

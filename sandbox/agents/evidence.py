@@ -4,7 +4,7 @@ The same generic policy for every design and every world: it knows no verb and n
 the item's situation (conditions, one a line), action and value. A condition with ``{x}`` is a pattern: it matches a
 line word for word, ``{x}`` standing for one to three words that the action and the other conditions share. A condition
 without variables is met in the measure in which the words of the line are known. A line that begins with ``!`` must
-not be met by what is before the agent.
+not be met by what is before the agent. Questions it answers by quoting: see `sandbox.agents.extract`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from design_space.memory import Item, Recall
 from design_space.text import bind, normal
 from sandbox.agents.base import situation
 from sandbox.agents.conditions import Bindings, Known, bag, parse
+from sandbox.agents.extract import read
 from sandbox.streams.base import Observation
 
 
@@ -37,6 +38,7 @@ class EvidenceSettings:
         curiosity: log of how much likelier an exploring agent picks a command that names something of the task.
         freshness: the same for a command that the last action has brought on offer, the first of its kind.
         caution: the same for a unit of evidence against a command; boredom: for each earlier try.
+        coverage: share of a question's words, the rarer the weightier, without which a sentence is no answer.
     """
 
     threshold: float = 0.12
@@ -48,6 +50,7 @@ class EvidenceSettings:
     freshness: float = 4.0
     caution: float = 6.0
     boredom: float = 3.0
+    coverage: float = 0.25
 
 
 @dataclass(slots=True)
@@ -125,6 +128,10 @@ class EvidenceAgent:
             if clean and clean not in attempt.told:
                 attempt.told.append(clean)
         attempt.progress += after.reward > 0.0
+
+    def answer(self, question: str, recall: Recall) -> str:
+        """The sentence of the recall that says most of what the question asks about."""
+        return read(question, [item.text for item in recall.items], self._settings.coverage)
 
     def _tries(self, command: str) -> int:
         """How often it was tried since something was last earned."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+
+from design_space.memory import Episode
+from sandbox.streams.grading import Question
 
 Split = Literal["search", "validation", "sealed"]
 SPLITS: tuple[Split, ...] = ("search", "validation", "sealed")
@@ -48,19 +51,23 @@ class Environment(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing that the agent is asked to do. Never leaves the worker.
+    """One thing that the agent is asked to do: to act in an environment, or to answer a question.
+
+    Never leaves the worker.
 
     Attributes:
         id: stable across runs; designs never see it.
-        goal: what the agent is told.
-        max_steps: actions it may take.
+        goal: what the agent is told; of a question, the question itself.
+        max_steps: actions it may take; of no meaning for a question.
         payload: what the source's `environment` needs, picklable.
+        question: how the answer is judged; None where the task is played.
     """
 
     id: str
     goal: str
     max_steps: int
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ class Stream:
     Attributes:
         name: says source, settings, split, seed and position; equal names mean equal tasks.
         family: names the hidden regularities that its tasks share; splits share no family.
+        sessions: what the memory is told before the first task: dialogue sessions, whose steps have an observation and
+            nothing else, oldest first.
     """
 
     name: str
@@ -77,6 +86,7 @@ class Stream:
     split: Split
     family: str
     tasks: tuple[Task, ...]
+    sessions: tuple[Episode, ...] = ()
 
 
 class Source(Protocol):
@@ -103,6 +113,27 @@ class Source(Protocol):
     def environment(self, task: Task) -> Environment:
         """Return a fresh environment for one of this source's tasks."""
         ...
+
+
+@runtime_checkable
+class Finite(Protocol):
+    """What a source of data that is there, not generated, says beside: how many streams each split has."""
+
+    def stream_count(self, split: Split) -> int: ...
+
+
+def neighbour(source: Source, split: Split, index: int) -> int:
+    """The stream whose family is another one: the next of the split, and the first after the last.
+
+    Raises:
+        ValueError: the split has one stream only.
+    """
+    if not isinstance(source, Finite):
+        return index + 1
+    count = source.stream_count(split)
+    if count < 2:
+        raise ValueError(f"the split {split!r} of {source.name!r} has {count} stream, so there is no other family")
+    return (index + 1) % count
 
 
 def generator(*parts: object) -> np.random.Generator:

@@ -20,6 +20,7 @@ from archive.errors import (
     AlreadyRecorded,
     ArchiveDamaged,
     ArchiveMissing,
+    ArchiveOutdated,
     ArchiveUnwritable,
     ArchiveVersion,
     UnknownDesign,
@@ -433,6 +434,34 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
     for read_only in (False, True):
         with pytest.raises(ArchiveVersion, match="update mnemogen"):
             Ledger(path, read_only=read_only)
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    filled(path)
+    with Ledger(path) as now:
+        before = now.evaluations()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE questions")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with pytest.raises(ArchiveOutdated):
+        Ledger(path, read_only=True)
+    with Ledger(path) as migrated:
+        assert migrated.evaluations() == before
+        asked = replace(evaluation(1_000), found=(True, False, True))
+        migrated.record_evaluation(asked, Purpose.SEARCH)
+        assert migrated.find(asked.key) == asked
+        assert migrated.evaluations()[-1].evaluation == asked
+        migrated.check()
+
+
+def test_the_same_rewards_with_other_findings_are_another_result(ledger: Ledger) -> None:
+    asked = replace(evaluation(), found=(True, False, True))
+    ledger.record_evaluation(asked, Purpose.SEARCH)
+    assert not ledger.record_evaluation(asked, Purpose.SEARCH)
+    with pytest.raises(AlreadyRecorded):
+        ledger.record_evaluation(replace(asked, found=(True, True, True)), Purpose.SEARCH)
 
 
 def test_read_only_folder_can_be_viewed(tmp_path: Path) -> None:

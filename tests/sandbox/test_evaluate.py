@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from design_space import Design, Outcome
+from design_space import Design, Episode, Outcome, Step, catalogue
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.backend import Labels, Limits
-from sandbox.evaluate import Evaluator, Protocol, Result, Setting
+from sandbox.evaluate import FOREIGN, Evaluator, Experience, Protocol, Result, Setting
 from sandbox.inprocess import InProcessBackend
-from sandbox.streams.household import HouseholdSettings, HouseholdSource
+from sandbox.streams.base import Split, Stream, Task, neighbour
+from sandbox.streams.grading import Question
+from sandbox.streams.household import HouseholdEnvironment, HouseholdSettings, HouseholdSource
 
 COUNTER = """
 from design_space import Item, Memory, Recall, Snapshot
@@ -97,3 +99,99 @@ def test_scores_do_not_depend_on_how_long_a_design_takes(backend: InProcessBacke
     slow = evaluate(backend, "online", after="sum(range(300_000))").evaluation
     assert slow.rewards == quick.rewards
     assert replace(slow.key, design=quick.key.design) == quick.key
+
+
+class Quiz:
+    """Two facts a stream are told in sessions and asked for; every stream has its own."""
+
+    name = "quiz"
+
+    def stream_name(self, split: Split, seed: int, index: int) -> str:
+        return f"quiz/{split}/{seed}/{index}"
+
+    def stream(self, split: Split, seed: int, index: int) -> Stream:
+        name = self.stream_name(split, seed, index)
+        facts = {"cat": f"Tom{index}", "dog": f"Rex{index}"}
+        told = [Episode(f"{name}/{a}", "a chat", (Step("", "", f"My {a} is called {n}."),)) for a, n in facts.items()]
+        tasks = [Task(f"{name}/{a}?", f"How is my {a} called?", 0, question=Question((n,))) for a, n in facts.items()]
+        return Stream(name, self.name, split, name, tuple(tasks), tuple(told))
+
+    def environment(self, task: Task) -> HouseholdEnvironment:
+        raise ValueError("there is nothing to play")
+
+
+def quiz(
+    backend: InProcessBackend, design: Design, experience: Experience = "own", protocol: Protocol = "inject"
+) -> Result:
+    source = Quiz()
+    evaluator = Evaluator(source, EvidenceAgent, backend, Setting(protocol, "evidence", 1_000, 0, "test"))
+    stream = source.stream("search", 0, 0)
+    other = source.stream("search", 0, neighbour(source, "search", 0)) if experience in FOREIGN else None
+    with backend.open(Labels("test", design.id)) as guest:
+        key = evaluator.key(design, stream, experience=experience)
+        return evaluator.evaluate(design, stream, guest, key, experience, other)
+
+
+def test_what_sessions_told_is_answered_and_its_gold_is_found(backend: InProcessBackend) -> None:
+    remembering = quiz(backend, catalogue.load("full_history")).evaluation
+    assert remembering.outcome is Outcome.SCORED
+    assert remembering.rewards == (1.0, 1.0)
+    assert remembering.found == (True, True)
+    empty = quiz(backend, catalogue.load("no_memory")).evaluation
+    assert empty.rewards == (0.0, 0.0)
+    assert empty.found == (False, False)
+
+
+def test_inject_tells_the_sessions_and_nothing_of_the_questions(backend: InProcessBackend) -> None:
+    for protocol, told in (("inject", 2), ("online", 4)):
+        result = quiz(backend, Design(COUNTER.format(name="a", after="pass")), protocol=protocol)  # type: ignore[arg-type]
+        assert result.snapshot is not None
+        assert len(result.snapshot.data) == told
+        assert result.snapshot.data[0][2] is None
+
+
+@pytest.mark.parametrize("protocol", ["inject", "online"])
+@pytest.mark.parametrize(
+    ("experience", "rewards"),
+    [
+        ("own", (1.0, 1.0)),
+        ("amnesia", (0.0, 0.0)),
+        ("shuffled", (0.0, 0.0)),
+        ("carried", (1.0, 1.0)),
+        ("again", (1.0, 1.0)),
+        ("interfered", (0.0, 0.0)),
+    ],
+)
+def test_a_memory_of_two_things_under_each_experience(
+    backend: InProcessBackend, protocol: Protocol, experience: Experience, rewards: tuple[float, ...]
+) -> None:
+    last = "self.told = [t for t in self.told if t.startswith('My')][-2:]"
+    source = COUNTER.replace(
+        'Item(str(i), "x" * 100) for i in range(50)', "Item(str(i), t) for i, t in enumerate(self.told)"
+    )
+    source = source.replace(
+        "[episode.id, episode.goal, episode.reward, [s.action for s in episode.steps]]", "episode.steps[0].observation"
+    )
+    result = quiz(backend, Design(source.format(name="two", after=last)), experience, protocol)
+    assert result.evaluation.detail == ""
+    assert result.evaluation.rewards == rewards
+    expected = protocol if experience == "own" else f"{protocol}/{experience}"
+    assert result.evaluation.key.protocol == expected
+
+
+def test_amnesia_and_shuffled_experience_of_a_played_stream(backend: InProcessBackend) -> None:
+    source = HouseholdSource(HouseholdSettings(tasks_count=6, max_steps=6))
+    evaluator = Evaluator(source, EvidenceAgent, backend, Setting("online", "evidence", 1_000, 0, "test"))
+    stream, other = source.stream("search", 0, 0), source.stream("search", 0, 1)
+    design = Design(COUNTER.format(name="a", after="pass"))
+    with backend.open(Labels("test", design.id)) as guest:
+        forgetful = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream, 0, "amnesia"), "amnesia")
+        key = evaluator.key(design, stream, 0, "shuffled")
+        misled = evaluator.evaluate(design, stream, guest, key, "shuffled", other)
+        with pytest.raises(ValueError, match="takes another stream"):
+            evaluator.evaluate(design, stream, guest, key, "shuffled")
+    assert forgetful.snapshot is not None
+    assert forgetful.snapshot.data == []
+    assert misled.snapshot is not None
+    assert [row[1] for row in misled.snapshot.data] == [task.goal for task in other.tasks]
+    assert [played.task for played in misled.played] == list(stream.tasks)
