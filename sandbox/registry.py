@@ -14,12 +14,14 @@ from sandbox.agents.base import Agent
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.agents.literal import LiteralAgent
 from sandbox.streams.base import Source
+from sandbox.streams.facts import FactsSettings, FactsSource
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
 from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
 
 MakeAgent = Callable[[np.random.Generator], Agent]
 
 SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
+    "facts": (FactsSource, FactsSettings),
     "household": (HouseholdSource, HouseholdSettings),
     "textworld": (TextWorldSource, TextWorldSettings),
 }
@@ -35,7 +37,7 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
     """Make a source of tasks.
 
     Args:
-        name: `household`, `textworld`, or ``module:Name`` of a callable that takes the settings by keyword.
+        name: one of `SOURCES`, or ``module:Name`` of a callable that takes the settings by keyword.
         folder: where modules of one's own are looked for first.
 
     Raises:
