@@ -261,7 +261,7 @@ def unseal(
         RayPool(worker_spec(config), workers or config.workers.count, ray_address) as pool,
     ):
         progress = Progress("the sealed streams", allowed=3 * streams)
-        evaluations = Evaluations(config, ledger, pool, watcher, stopping, progress)
+        evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, stopping, progress)
         evaluations.begin()
         final = sealed.unseal(streams, ledger, Repository(folder.repository), evaluations)
     summarise(final, err)
