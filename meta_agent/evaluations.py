@@ -55,6 +55,7 @@ class Evaluations:
         keep_episodes_streams: search streams of which the episodes are kept.
         stopping: says whether a signal asked for a clean stop.
         progress: is kept current.
+        again: what to type after an interruption.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Evaluations:
         progress: Progress,
         controls: frozenset[DesignId] = frozenset(),
         keep_episodes_streams: int = 0,
+        again: str = "`mnemogen resume` goes on",
     ) -> None:
         self._ledger = ledger
         self._pool = pool
         self._watcher = watcher
         self._stopping = stopping
         self._progress = progress
+        self._again = again
         self._spec = spec
         self._sources = [bench.open_source(spec.folder) for bench in spec.benches]
         self._controls = controls
@@ -96,6 +99,16 @@ class Evaluations:
         """Names of the first streams of a split, which need not be made for it."""
         source, seed = self._sources[bench], self._spec.benches[bench].stream_seed
         return tuple(source.stream_name(split, seed, index) for index in range(count))
+
+    def competences(self, split: Split, count: int, bench: int = 0) -> dict[str, tuple[str, ...]]:
+        """What each question of the first streams of a split tests, by stream; empty where tasks are played."""
+        source, seed = self._sources[bench], self._spec.benches[bench].stream_seed
+        found = {}
+        for stream in (source.stream(split, seed, index) for index in range(count)):
+            if not stream.sessions and stream.tasks[0].question is None:
+                return {}
+            found[stream.name] = tuple(task.question.competence if task.question else "" for task in stream.tasks)
+        return found
 
     def have(
         self,
@@ -146,7 +159,7 @@ class Evaluations:
                 evaluations = self._take(jobs[done.number], done, purpose)
                 found.update({(asked[done.number], index): evaluation for index, evaluation in evaluations})
             if self._stopping():
-                raise Interrupted("stopped; what was finished is kept", "`mnemogen resume` goes on")
+                raise Interrupted("stopped; what was finished is kept", self._again)
             self._watcher.moved(self._progress)
         told = [(r, [found[r, i] for i in r.streams if (r, i) in found]) for r in requests]
         return [(r, got) for r, got in told if len(got) == len(r.streams) or r.design in self._broken]

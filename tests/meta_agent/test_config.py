@@ -14,7 +14,7 @@ from meta_agent.config import Config, dump, load, parse
 from meta_agent.errors import BadInput
 
 PROJECT = Path(__file__).parents[2]
-CONFIGS = sorted((PROJECT / "configs").glob("*.yaml"))
+CONFIGS = sorted(set((PROJECT / "configs").glob("*.yaml")) - {PROJECT / "configs" / "arena.yaml"})
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 
 
