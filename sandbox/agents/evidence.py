@@ -50,7 +50,7 @@ class EvidenceSettings:
     freshness: float = 4.0
     caution: float = 6.0
     boredom: float = 3.0
-    coverage: float = 0.25
+    coverage: float = 0.2
 
 
 @dataclass(slots=True)
