@@ -17,6 +17,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from design_space import catalogue
+from sandbox.agents.evidence import EvidenceAgent
+from sandbox.backend import Labels, Limits
+from sandbox.evaluate import Evaluator, Setting
+from sandbox.inprocess import InProcessBackend
 from sandbox.registry import make_source
 from sandbox.streams.base import Finite, Source, Split, Stream
 from sandbox.streams.data.bfcl_memory import WHEEL
@@ -189,6 +194,23 @@ def test_the_wheel_is_kept_in_the_cache_folder_and_found_there_offline(
         make_source("bfcl-memory", {}, ".")
     (tmp_path / "mnemogen" / "bfcl" / WHEEL.file).write_bytes((root / "mnemogen" / "bfcl" / WHEEL.file).read_bytes())
     assert make_source("bfcl-memory", {}, ".").stream_name("sealed", 0, 0) == source.stream_name("sealed", 0, 0)
+
+
+@pytest.mark.network
+def test_memory_matters_and_so_does_which(source: Source, streams: list[Stream]) -> None:
+    backend = InProcessBackend(Limits())
+    evaluator = Evaluator(source, EvidenceAgent, backend, Setting("inject", "evidence", 1_000, 0, "test"))
+
+    def answered(name: str) -> float:
+        design = catalogue.load(name)
+        with backend.open(Labels("test", design.id)) as guest:
+            results = [evaluator.evaluate(design, s, guest, evaluator.key(design, s)).evaluation for s in streams]
+        return sum(sum(result.rewards) for result in results) / 155
+
+    assert answered("no_memory") == 0.0
+    assert answered("random_recall") < 0.1
+    assert answered("rag") > 0.5
+    backend.close()
 
 
 @pytest.mark.network

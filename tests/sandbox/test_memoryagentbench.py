@@ -96,6 +96,9 @@ def test_parquet_reads_as_the_list(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(json.loads(FILE.read_text())), path)
     assert content(streams(path)) == content(streams())
+    parquet.write_table(pyarrow.Table.from_pylist([{"context": "A text.", "questions": ["Who?"]}]), path)
+    with pytest.raises(ValueError, match=r"\[0\]\.answers: Field required; expected rows with context"):
+        streams(path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="damaged parquet file"):
         streams(path)

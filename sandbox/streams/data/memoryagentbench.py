@@ -116,7 +116,7 @@ def _rows(content: bytes, path: str) -> list[_Row]:
 
 def _parquet(path: str) -> object:
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise ValueError(
             f"{path} is a parquet file, and the package that reads those is missing; `pip install pyarrow`, or save "
@@ -124,8 +124,8 @@ def _parquet(path: str) -> object:
         ) from error
     try:
         return parquet.read_table(path, columns=list(_Row.model_fields)).to_pylist()
-    except (OSError, ValueError) as error:  # what pyarrow raises derives from one of them
-        raise ValueError(f"{path} is a damaged parquet file: {error}") from error
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{path} is a damaged parquet file: {' '.join(str(error).split())}") from error
 
 
 def _histories(rows: Iterable[_Row], path: str) -> list[History]:
