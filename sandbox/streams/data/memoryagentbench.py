@@ -123,7 +123,7 @@ def _parquet(path: str) -> object:
             "the rows as JSON lines"
         ) from error
     try:
-        return parquet.read_table(path, columns=list(_Row.model_fields)).to_pylist()
+        return parquet.read_table(path).to_pylist()
     except (OSError, ArrowException) as error:
         raise ValueError(f"{path} is a damaged parquet file: {' '.join(str(error).split())}") from error
 
