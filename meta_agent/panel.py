@@ -57,6 +57,15 @@ def _stand(name: str, source: str, **rest: Any) -> Stand:
 PANEL: tuple[Stand, ...] = (
     _stand("household", "household"),
     _stand("facts", "facts", protocol="inject", recall_chars=1_000),
+    _stand(
+        "bfcl",
+        "bfcl-memory",
+        protocol="inject",
+        recall_chars=1_000,
+        split="sealed",
+        streams_count=5,
+        note="Real data: 155 questions over 5 users, from BFCL-v4. Nothing is ever searched or tuned on it; n is 5.",
+    ),
 )
 
 

@@ -63,6 +63,14 @@ def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "absent.yaml")
 
 
+def test_a_file_of_tasks_that_cannot_be_used_is_bad_input_with_its_line(tmp_path: Path) -> None:
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"history": "anna", "question": "Who?", "answer": "Tom"}\n')
+    override = f"stream={{source: jsonl, settings: {{path: {tasks}}}}}"
+    with pytest.raises(BadInput, match=rf"stream: {tasks}, line 1: answer: Extra inputs are not permitted; expected"):
+        load(QUICKSTART, (override,))
+
+
 def test_every_key_is_read_somewhere() -> None:
     """A setting that nobody reads is a promise that nobody keeps."""
     read = set()
