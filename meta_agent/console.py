@@ -141,7 +141,7 @@ def figures_of(sheet: Sheet) -> list[tuple[str, str]]:
         ("robustness to the order of tasks", sheet.order_robustness),
         ("steps relative to no memory, where both solve", sheet.steps_ratio),
         ("gold in the recall", sheet.found),
-        *((f"answered: {kind.name}", kind.answered) for kind in sheet.competences),
+        *((f"answered: {kind.name or 'questions'}", kind.answered) for kind in sheet.competences),
     ]
     told = [(name, str(value)) for name, value in differences if value is not None]
     return told + [(name, told_score(value)) for name, value in shares if value is not None]

@@ -15,7 +15,7 @@ from archive.sheets import Evidence, make_sheet
 from archive.statistics import by_stream
 from design_space import Design, DesignId, Evaluation, catalogue
 from meta_agent.evaluations import Evaluations
-from meta_agent.panel import Stand, record_opening
+from meta_agent.panel import NEEDS, Stand, record_opening
 from meta_agent.policy import Request
 from meta_agent.progress import Progress
 from sandbox.evaluate import Experience
@@ -25,8 +25,6 @@ AGENT, OTHER_AGENT = "evidence", "literal"
 RIVALS = {"no memory": "no_memory", "random recall": "random_recall", "full history": "full_history"}
 LAST_K = (1, 2, 3, 5, 10)
 """The values of k among which the last-k control is tuned."""
-TUNING_STREAMS = 4
-"""Search streams on which it is tuned; nothing is judged on them."""
 ORDERS = (1, 2)
 """Orders of the tasks besides the generated one."""
 EXPERIENCES: tuple[Experience, ...] = ("amnesia", "shuffled", "carried", "again", "interfered")
@@ -116,11 +114,11 @@ class Judge:
         """Tune the last-k control on search streams, where the data has any."""
         bench, swap = 2 * place, 2 * place + 1
         base = catalogue.load("last_k")
-        if stand.split == "sealed":
+        if stand.tuning_streams == 0:
             return _Plan(stand, bench, swap, base, None)
         tried = {k: Design(base.source, {**base.params, "k": k}, f"last_k k={k}") for k in LAST_K}
-        requests = {k: Request(design.id, tuple(range(TUNING_STREAMS)), bench) for k, design in tried.items()}
-        self._progress.allowed += TUNING_STREAMS * len(tried)
+        requests = {k: Request(design.id, tuple(range(stand.tuning_streams)), bench) for k, design in tried.items()}
+        self._progress.allowed += stand.tuning_streams * len(tried)
         told = self._evaluations.have(
             {d.id: d for d in tried.values()}, list(requests.values()), "search", Purpose.SEARCH
         )
@@ -179,7 +177,7 @@ class Judge:
 
 def versions(stands: Sequence[Stand]) -> dict[str, str]:
     """Of what a score depends on."""
-    names = ["mnemogen", "numpy", *(stand.needs for stand in stands if stand.needs)]
+    names = ["mnemogen", "numpy", *(NEEDS[stand.name] for stand in stands if stand.name in NEEDS)]
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

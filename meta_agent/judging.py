@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from meta_agent.worker import Bench, Facts
     from sandbox.backend import Limits
 
-Streams = Annotated[str, typer.Option("--streams", help="names of the panel, separated by commas; all is every one")]
+Streams = Annotated[
+    str, typer.Option("--streams", help="of the panel, separated by commas (all is every one), or files: SOURCE:PATH")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="of streams, agents and memories")]
 Backend = Annotated[str, typer.Option("--backend", help="auto, docker or embedded")]
 DEFAULT_STREAMS = "household,facts"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from archive.ledger import Ledger
 from design_space import DesignId
@@ -16,7 +18,13 @@ from meta_agent.strict import nearest
 from meta_agent.worker import Bench
 from sandbox.backend import Limits
 from sandbox.evaluate import Protocol, Setting
-from sandbox.streams.base import Split
+from sandbox.registry import make_source
+from sandbox.streams.base import Finite, Split
+
+ASKED: Mapping[str, Any] = {"protocol": "inject", "recall_chars": 1_000}
+"""How questions are asked: with little room for the recall, so that selecting matters."""
+FILES = ("jsonl", "locomo", "longmemeval", "memoryagentbench")
+"""Sources that read a file; `SOURCE:PATH` makes a stand of one."""
 
 
 class Stand(StreamConfig):
@@ -27,7 +35,7 @@ class Stand(StreamConfig):
         recall_chars: characters of recall that the agent is shown at once.
         split: `sealed` for data that is never searched on.
         streams_count: streams that a memory is judged on; each is one n.
-        needs: a Python package without which it is not to be had; empty if none.
+        tuning_streams: search streams on which the last-k control is tuned; 0: it is not.
         note: what is to be known of these tasks.
     """
 
@@ -36,12 +44,18 @@ class Stand(StreamConfig):
     recall_chars: int = Field(default=6_000, ge=0, le=1_000_000)
     split: Split = "validation"
     streams_count: int = Field(default=12, ge=2)
-    needs: str = ""
+    tuning_streams: int = Field(default=4, ge=0)
     note: str = ""
 
-    @property
-    def available(self) -> bool:
-        return not self.needs or importlib.util.find_spec(self.needs) is not None
+    @model_validator(mode="after")
+    def _enough(self) -> Stand:
+        source = make_source(self.source, self.settings, str(Path.cwd()))
+        if isinstance(source, Finite):
+            wanted: dict[Split, int] = {"search": self.tuning_streams, self.split: self.streams_count}
+            for split, count in wanted.items():
+                if count > source.stream_count(split):
+                    raise ValueError(f"{count} {split} streams are wanted, there are {source.stream_count(split)}")
+        return self
 
     def bench(self, agent: str, seed: int, limits: Limits) -> Bench:
         """These tasks with an agent."""
@@ -50,51 +64,85 @@ class Stand(StreamConfig):
         return Bench(self.source, self.settings, setting, seed)
 
 
-def _stand(name: str, source: str, **rest: Any) -> Stand:
-    return Stand(name=name, source=source, **rest)
-
-
-PANEL: tuple[Stand, ...] = (
-    _stand("household", "household"),
-    _stand("facts", "facts", protocol="inject", recall_chars=1_000),
-    _stand(
-        "bfcl",
-        "bfcl-memory",
-        protocol="inject",
-        recall_chars=1_000,
-        split="sealed",
-        streams_count=5,
-        note="Real data: 155 questions over 5 users, from BFCL-v4. Nothing is ever searched or tuned on it; n is 5.",
-    ),
-)
+PANEL: Mapping[str, Mapping[str, Any]] = {
+    "household": {"source": "household"},
+    "facts": {"source": "facts", **ASKED},
+    "bfcl": {
+        "source": "bfcl-memory",
+        **ASKED,
+        "split": "sealed",
+        "streams_count": 5,
+        "tuning_streams": 0,
+        "note": "Real data: 155 questions over 5 users, from BFCL-v4. No design is ever searched on it; n is 5.",
+    },
+}
+"""What each stand is made of, by name. Made when asked for: to make one may fetch its data."""
+NEEDS: Mapping[str, str] = {}
+"""The Python package, and extra of this project, that a stand needs."""
 
 
 def find(name: str) -> Stand:
-    """The stand of this name.
+    """The stand of this name, or of a file: ``SOURCE:PATH``, or the path of a ``.jsonl``.
 
     Raises:
-        BadInput: there is none, or what it needs is not installed.
+        BadInput: there is none, or what it needs is not to be had.
     """
-    known = {stand.name: stand for stand in PANEL}
-    if name not in known:
-        raise BadInput(f"unknown stream {name!r}{nearest(name, known)}", f"the panel has {', '.join(known)}")
-    if not known[name].available:
-        raise BadInput(f"the stream {name!r} needs {known[name].needs}", f"pip install 'mnemogen[{known[name].needs}]'")
-    return known[name]
+    if name.endswith(".jsonl") and ":" not in name:
+        name = f"jsonl:{name}"
+    source, colon, path = name.partition(":")
+    if colon and source in FILES:
+        return _of_file(source, path)
+    if name not in PANEL:
+        known = ", ".join(PANEL)
+        hint = f"the panel has {known}; a file of your own is {', '.join(f'{file}:PATH' for file in FILES)}"
+        raise BadInput(f"unknown stream {name!r}{nearest(name, PANEL)}", hint)
+    if (lack := lacking(name)) is not None:
+        raise BadInput(f"the stream {name!r} needs {lack}", f"pip install 'mnemogen[{lack}]'")
+    return _make({"name": name, **PANEL[name]})
+
+
+def lacking(name: str) -> str | None:
+    """The package that a stand of the panel needs and that is not installed."""
+    need = NEEDS.get(name)
+    return need if need is not None and importlib.util.find_spec(need) is None else None
 
 
 def choose(names: str) -> tuple[Stand, ...]:
-    """The stands of these names, separated by commas; `all` is every one that can be had here.
+    """The stands of these names, separated by commas; `all` is all of the panel for which packages are installed.
 
     Raises:
-        BadInput: there is none of a name, or what it needs is not installed.
+        BadInput: as `find`.
     """
     if names == "all":
-        return tuple(stand for stand in PANEL if stand.available)
+        return tuple(find(name) for name in PANEL if lacking(name) is None)
     wanted = dict.fromkeys(part.strip() for part in names.split(",") if part.strip())
     if not wanted:
-        raise BadInput("no stream is named", f"the panel has {', '.join(stand.name for stand in PANEL)}")
+        raise BadInput("no stream is named", f"the panel has {', '.join(PANEL)}")
     return tuple(map(find, wanted))
+
+
+def _of_file(source: str, path: str) -> Stand:
+    """All histories of a file, to judge on."""
+    settings = {"path": path, "shares": [0, 1, 0]}
+    try:
+        found = make_source(source, settings, str(Path.cwd()))
+    except ValueError as error:
+        raise BadInput(str(error), "docs/streams.md says what such a file looks like") from error
+    count = found.stream_count("validation") if isinstance(found, Finite) else 0
+    if count < 2:
+        raise BadInput(f"{path} holds {count} history, and nothing can be said of n = {count}", "two are the least")
+    name = Path(path).stem
+    return _make(
+        {"name": name, "source": source, "settings": settings, **ASKED, "streams_count": count, "tuning_streams": 0}
+    )
+
+
+def _make(values: Mapping[str, Any]) -> Stand:
+    try:
+        return Stand.model_validate(dict(values))
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadInput(f"the stream {values['name']!r}: {told}") from error
 
 
 def record_opening(

@@ -67,7 +67,7 @@ def test_a_file_of_tasks_that_cannot_be_used_is_bad_input_with_its_line(tmp_path
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text('{"history": "anna", "question": "Who?", "answer": "Tom"}\n')
     override = f"stream={{source: jsonl, settings: {{path: {tasks}}}}}"
-    with pytest.raises(BadInput, match=rf"stream: {tasks}, line 1: answer: Extra inputs are not permitted; expected"):
+    with pytest.raises(BadInput, match=rf"stream: {tasks}, line 1: unknown key 'answer'; expected"):
         load(QUICKSTART, (override,))
 
 

@@ -14,9 +14,10 @@ from archive.certificate import Certificate, Claim, Repeat
 from archive.certificate_page import render
 from archive.ledger import Ledger
 from design_space import Design, catalogue
+from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations
 from meta_agent.judge import AGENT, OTHER_AGENT, Judge
-from meta_agent.panel import Stand
+from meta_agent.panel import Stand, choose
 from meta_agent.pool import SerialPool, never
 from meta_agent.progress import Progress
 from meta_agent.worker import WorkerSpec
@@ -144,3 +145,33 @@ def test_sealed_streams_are_opened_on_the_record(tmp_path: Path) -> None:
         (opening,) = ledger.openings()
         assert WIRING.id in opening.designs
         assert len(opening.streams) == 6
+
+
+def test_a_file_of_ones_own_becomes_a_stand(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    lines = [
+        line
+        for who, pet, name in (("anna", "cat", "Tom"), ("ben", "dog", "Rex"))
+        for line in (
+            {"history": who, "session": {"title": "Monday", "turns": [f"user: My {pet} is called {name}."]}},
+            {"history": who, "question": f"How is my {pet} called?", "answers": [name]},
+        )
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (mine,) = choose(str(file))
+    assert (mine.name, mine.streams_count, mine.protocol) == ("mine", 2, "inject")
+    certificate, _ = judged(catalogue.load("rag"), [mine], tmp_path / "run")
+    assert certificate.sheets[0].score.mean == 1.0
+    assert [rival.name for rival in certificate.sheets[0].rivals][-1] == "last k (untuned)"
+    file.write_text(json.dumps(lines[0]) + "\n" + json.dumps(lines[1]) + "\n")
+    with pytest.raises(BadInput, match="holds 1 history, and nothing can be said of n = 1"):
+        choose(f"jsonl:{file}")
+
+
+def test_streams_that_are_not_to_be_had_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"unknown stream 'hosehold'; did you mean 'household'\?"):
+        choose("hosehold")
+    with pytest.raises(BadInput, match="no stream is named"):
+        choose(" , ")
+    with pytest.raises(BadInput, match="there is no file"):
+        choose("locomo:/nonexistent.json")

@@ -88,9 +88,9 @@ def test_an_abstention_has_no_answers(tmp_path: Path) -> None:
         ({**ASKED, **TOLD}, "it has 'session' and 'question' of 'session', 'episode' and 'question'; expected exactly"),
         (
             {**ASKED, "answer": "Tom"},
-            "answer: Extra inputs are not permitted; expected a question record, with the keys",
+            "unknown key 'answer'; expected a question record, with the keys",
         ),
-        ({**ASKED, "an\nswer": "Tom"}, "an swer: Extra inputs are not permitted; expected a question record"),
+        ({**ASKED, "an\nswer": "Tom"}, "unknown key 'an swer'; expected a question record"),
         ({**ASKED, "history": ""}, "history: String should have at least 1 character; expected a question record"),
         ({**ASKED, "answers": "Tom"}, "answers: Input should be a valid list; expected a question record"),
         ({**ASKED, "answers": [35]}, "answers[0]: Input should be a valid string; expected a question record"),
@@ -101,7 +101,7 @@ def test_an_abstention_has_no_answers(tmp_path: Path) -> None:
         ({**ASKED, "rivals": ["tom"]}, "the answer 'Tom' would not count as right: it holds a rival, or no word"),
         ({"session": TOLD["session"]}, "history: Field required; expected a session record, with the keys history, s"),
         ({**TOLD, "session": {"title": "x", "turns": []}}, "session.turns: List should have at least 1 item"),
-        ({**TOLD, "session": {"title": "x", "turns": ["a"], "date": "y"}}, "session.date: Extra inputs are not perm"),
+        ({**TOLD, "session": {"title": "x", "turns": ["a"], "date": "y"}}, "unknown key 'session.date'"),
         ({**PLAYED, "episode": {"goal": "x", "steps": []}}, "episode.steps: List should have at least 1 item"),
         (
             {**PLAYED, "episode": {"goal": "x", "steps": [{**STEP, "reward": 2}]}},

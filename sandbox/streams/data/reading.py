@@ -62,5 +62,7 @@ def explain(error: ValidationError) -> str:
     """The first thing that is wrong: where, and what."""
     first = error.errors()[0]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {' '.join(place.split())!r}"
     message = first["msg"].removeprefix("Value error, ")
     return " ".join((f"{place}: {message}" if place else message).split())
