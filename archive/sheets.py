@@ -225,12 +225,13 @@ def _competences(own: Evaluations, competences: Mapping[str, tuple[str, ...]]) -
 
 def _costs(own: Evaluations) -> Costs:
     def per_task(name: str) -> Interval:
-        return mean_interval([getattr(evaluation, name) / max(1, len(evaluation.rewards)) for evaluation in own])
+        values = [getattr(evaluation, name) / max(1, len(evaluation.rewards)) for evaluation in own]
+        return mean_interval(values, floor=0.0)
 
     stored = [float(evaluation.bytes_stored) for evaluation in own if evaluation.bytes_stored is not None]
     return Costs(
         recall_chars=per_task("recall_chars"),
         model_calls=per_task("model_calls"),
         model_tokens=per_task("model_tokens"),
-        bytes_stored=mean_interval(stored) if stored else None,
+        bytes_stored=mean_interval(stored, floor=0.0) if stored else None,
     )

@@ -66,10 +66,11 @@ class Posterior(NamedTuple):
     sd: float
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Sequence[float], level: float = 0.95, floor: float = SD_FLOOR) -> Interval:
     """Return the mean of one number per stream with its Student t interval.
 
-    The standard deviation is floored at `SD_FLOOR`.
+    Args:
+        floor: of the standard deviation; 0 for what is counted and not a reward.
 
     Raises:
         ValueError: no values, one that is not finite, or a level outside (0, 1).
@@ -82,7 +83,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = float(numbers.mean())
     if n == 1:
         return Interval(mean, -math.inf, math.inf, 1)
-    sd = max(float(numbers.std(ddof=1)), SD_FLOOR)
+    sd = max(float(numbers.std(ddof=1)), floor)
     half = float(stats.t.ppf(quantile, n - 1)) * sd / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
 
