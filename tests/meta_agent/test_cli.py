@@ -153,3 +153,57 @@ def test_ctrl_c_stops_cleanly_and_the_run_resumes_with_other_workers(place: Path
     assert done.returncode == 0, done.stderr
     # One worker in this process made the other: neither their number nor the interruption shows in the archive.
     assert archive_of(folder.path) == archive_of(place / "runs" / "small")
+
+
+LINES = [
+    {"history": who, **record}
+    for who, pet, name in (("anna", "cat", "Tom"), ("ben", "dog", "Rex"))
+    for record in (
+        {"session": {"title": "Monday", "turns": [f"user: My {pet} is called {name}."]}},
+        {"question": f"How is my {pet} called?", "answers": [name]},
+    )
+]
+
+
+def test_judging_twice_says_the_same_to_the_byte(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    told = []
+    for runs in ("a", "b"):
+        call = ("judge", "rag", "--streams", "mine.jsonl", "--backend", "embedded", "--runs", runs, "--json")
+        done = mnemogen(*call, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    assert json.loads(told[0])["sheets"][0]["claim"] == "memory"
+    (one,), (other,) = (list((tmp_path / runs).iterdir()) for runs in ("a", "b"))
+    assert (one / "certificate.json").read_text() == told[0]
+    assert (one / "certificate.html").read_bytes() == (other / "certificate.html").read_bytes()
+
+
+def test_an_arena_of_ones_own_is_held(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    (tmp_path / "ring.yaml").write_text(
+        "{name: ring, streams: [mine.jsonl], designs: [rag, last_k], sandbox: {backend: embedded}}"
+    )
+    done = mnemogen("arena", "ring.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rag" in done.stderr
+    standings = json.loads((tmp_path / "runs" / "ring" / "standings.json").read_text())
+    assert {placed["name"] for placed in standings["tables"][0]["placed"]} == {"rag", "last_k", "no_memory"}
+    assert (tmp_path / "runs" / "ring" / "standings.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("judge", "rag", "--streams", "fcats"), "did you mean 'facts'?"),
+        (("judge", "nothing.py"), "cannot read the design"),
+        (("judge", "rag", "--streams", "locomo:gone.json"), "there is no file"),
+        (("arena", "gone.yaml"), "cannot read the config"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    done = mnemogen(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
