@@ -35,7 +35,7 @@ class _Usual:
     """What a challenge has where the settings say nothing.
 
     Attributes:
-        levels: the highest level that can be played.
+        levels: the highest level that can be played; cooking has none, which is 0.
     """
 
     level: int
@@ -110,6 +110,8 @@ class TextWorldSettings:
             raise ValueError(f"tasks_count is {self.games_count}, max_steps {self.steps_count}: not both at least 1")
         if self.permuted and self.challenge != "cooking":
             raise ValueError(f"permuted is a setting of cooking, not of {self.challenge}, whose signs differ anyway")
+        if self.level is not None and self.challenge == "cooking":
+            raise ValueError(f"level is a setting of hunts; it is {self.level}, but cooking has none")
         if self.level is not None and not 1 <= self.level <= _USUAL[self.challenge].levels:
             raise ValueError(f"level is {self.level}, not 1 to {_USUAL[self.challenge].levels} ({self.challenge})")
         if not 0.0 <= self.lie_probability <= 1.0:

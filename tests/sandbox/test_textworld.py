@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+import snowballstemmer
 
 from sandbox.streams.base import SPLITS, Environment, Observation, Stream, Task
 from sandbox.streams.textworld import GOAL, TextWorldSettings, TextWorldSource, clean_feedback
@@ -245,7 +246,7 @@ def test_hands_that_hold_little_are_a_variant_that_can_be_won(tmp_path: Path) ->
 
 
 def test_without_the_engine_the_error_names_the_extra(tmp_path: Path) -> None:
-    packages = {Path(np.__file__).parent, Path(filelock.__file__).parent}
+    packages = {Path(package.__file__).parent for package in (np, filelock, snowballstemmer)}
     packages |= set(Path(np.__file__).parents[1].glob("numpy.libs"))
     for package in packages:
         (tmp_path / package.name).symlink_to(package)
@@ -289,6 +290,8 @@ def test_settings_that_mean_nothing_for_the_challenge_are_refused() -> None:
         TextWorldSettings(challenge="coin collector", permuted=True)
     with pytest.raises(ValueError, match=r"level is 21, not 1 to 20 \(treasure hunter\)"):
         TextWorldSettings(challenge="treasure hunter", level=21)
+    with pytest.raises(ValueError, match="level is a setting of hunts"):
+        TextWorldSettings(level=3)
 
 
 def test_streams_that_do_not_exist_are_refused(source: TextWorldSource) -> None:
