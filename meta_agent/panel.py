@@ -23,6 +23,13 @@ from sandbox.streams.base import Finite, Split
 
 ASKED: Mapping[str, Any] = {"protocol": "inject", "recall_chars": 1_000}
 """How questions are asked: with little room for the recall, so that selecting matters."""
+COOKING: Mapping[str, Any] = {
+    "ingredients_count": 2,
+    "take_count": 2,
+    "cut": False,
+    "tasks_count": 12,
+    "max_steps": 20,
+}
 FILES = ("jsonl", "locomo", "longmemeval", "memoryagentbench")
 """Sources that read a file; `SOURCE:PATH` makes a stand of one."""
 
@@ -67,6 +74,26 @@ class Stand(StreamConfig):
 PANEL: Mapping[str, Mapping[str, Any]] = {
     "household": {"source": "household"},
     "facts": {"source": "facts", **ASKED},
+    "cooking": {
+        "source": "textworld",
+        "settings": {**COOKING, "permuted": True},
+        "note": "Each family has a hidden table of which command does what to which food.",
+    },
+    "cooking-plain": {
+        "source": "textworld",
+        "settings": COOKING,
+        "note": "All families share one table of rules: what is measured is how knowledge carries over between games.",
+    },
+    "coin": {
+        "source": "textworld",
+        "settings": {"challenge": "coin collector"},
+        "note": "Each family has a hidden meaning of the signs in the rooms.",
+    },
+    "treasure": {
+        "source": "textworld",
+        "settings": {"challenge": "treasure hunter"},
+        "note": "Each family has a hidden meaning of the signs in the rooms.",
+    },
     "bfcl": {
         "source": "bfcl-memory",
         **ASKED,
@@ -77,7 +104,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """What each stand is made of, by name. Made when asked for: to make one may fetch its data."""
-NEEDS: Mapping[str, str] = {}
+NEEDS: Mapping[str, str] = dict.fromkeys(("cooking", "cooking-plain", "coin", "treasure"), "textworld")
 """The Python package, and extra of this project, that a stand needs."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+import snowballstemmer
 
 from sandbox.streams.base import SPLITS, Environment, Observation, Stream, Task
 from sandbox.streams.textworld import GOAL, TextWorldSettings, TextWorldSource, clean_feedback
@@ -196,6 +197,20 @@ def test_processes_that_make_one_game_at_once_leave_one_game_of_the_same_bytes_a
     assert json.loads((folder / "game.json").read_text())["objective"] == GOAL
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (TextWorldSettings(), "textworld/133de53c/search/seed0/1"),
+        (
+            TextWorldSettings(ingredients_count=2, take_count=2, cut=False, tasks_count=12, max_steps=20),
+            "textworld/4ebfb5c9/search/seed0/1",
+        ),
+    ],
+)
+def test_streams_are_named_as_ever_so_that_ledgers_stay_valid(settings: TextWorldSettings, name: str) -> None:
+    assert TextWorldSource(settings).stream_name("search", 0, 1) == name
+
+
 def test_a_shorter_stream_begins_a_longer_one(source: TextWorldSource, streams: tuple[Stream, ...]) -> None:
     shorter = TextWorldSource(TextWorldSettings(tasks_count=1), cache=source.cache).stream("search", seed=1, index=0)
     assert shorter.tasks == streams[0].tasks[:1]
@@ -203,13 +218,13 @@ def test_a_shorter_stream_begins_a_longer_one(source: TextWorldSource, streams: 
 
 
 def test_who_finishes_second_leaves_the_first_ones_game_alone(tmp_path: Path) -> None:
-    challenge = TextWorldSettings(ingredients_count=1, take_count=1).challenge("search")
+    options = TextWorldSettings(ingredients_count=1, take_count=1).options("search")
     first = tmp_path / "game" / "game.z8"
     first.parent.mkdir()
     first.write_text("made by another process meanwhile")
     subprocess.run(
-        [sys.executable, "-c", "from sandbox.streams.textworld import make_games; make_games()"],
-        input=json.dumps([{"challenge": challenge, "seed": 5, "folder": str(first.parent)}]),
+        [sys.executable, "-c", "from sandbox.streams.textworld_games import make_games; make_games()"],
+        input=json.dumps([{"challenge": "tw-cooking", "options": options, "seed": 5, "folder": str(first.parent)}]),
         text=True,
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
@@ -231,7 +246,7 @@ def test_hands_that_hold_little_are_a_variant_that_can_be_won(tmp_path: Path) ->
 
 
 def test_without_the_engine_the_error_names_the_extra(tmp_path: Path) -> None:
-    packages = {Path(np.__file__).parent, Path(filelock.__file__).parent}
+    packages = {Path(package.__file__).parent for package in (np, filelock, snowballstemmer)}
     packages |= set(Path(np.__file__).parents[1].glob("numpy.libs"))
     for package in packages:
         (tmp_path / package.name).symlink_to(package)
@@ -254,11 +269,29 @@ def test_importing_the_module_does_not_import_the_engine() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("ingredients_count", 6), ("take_count", 4), ("rooms_count", 2), ("tasks_count", 0), ("max_steps", 0)],
+    [
+        ("ingredients_count", 6),
+        ("take_count", 4),
+        ("rooms_count", 2),
+        ("tasks_count", 0),
+        ("max_steps", 0),
+        ("level", 1),
+        ("lie_probability", 1.5),
+        ("challenge", "chess"),
+    ],
 )
-def test_settings_out_of_range_are_refused(field: str, value: int) -> None:
+def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         TextWorldSettings(**{field: value})  # type: ignore[arg-type]
+
+
+def test_settings_that_mean_nothing_for_the_challenge_are_refused() -> None:
+    with pytest.raises(ValueError, match="permuted is a setting of cooking"):
+        TextWorldSettings(challenge="coin collector", permuted=True)
+    with pytest.raises(ValueError, match=r"level is 21, not 1 to 20 \(treasure hunter\)"):
+        TextWorldSettings(challenge="treasure hunter", level=21)
+    with pytest.raises(ValueError, match="level is a setting of hunts"):
+        TextWorldSettings(level=3)
 
 
 def test_streams_that_do_not_exist_are_refused(source: TextWorldSource) -> None:
