@@ -24,6 +24,7 @@ class WorkerSpec:
         run: name of the run, for the labels of its containers.
         source, settings: of tasks, see `sandbox.registry`; folder: where modules of one's own are looked for.
         stream_seed: which draw of the streams.
+        extras: what the sandbox holds on top for designs of other systems, see `sandbox.bundle`.
     """
 
     run: str
@@ -36,6 +37,7 @@ class WorkerSpec:
     runtime: str | None
     prestart: int
     stream_seed: int
+    extras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Worker:
         self._spec = spec
         self._source = make_source(spec.source, spec.settings, spec.folder)
         agent = find_agent(spec.setting.agent, spec.folder)
-        self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime)
+        self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime, spec.extras)
         self._evaluator = Evaluator(self._source, agent, self._backend, spec.setting)
 
     def facts(self) -> Facts:
