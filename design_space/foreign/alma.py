@@ -2,10 +2,13 @@
 
 How their world maps on ours:
 
-* A recorder's ``init`` is ``{"obs", "goal"}``; ``obs`` is what is before the agent at first, the goal itself where
-  nothing is (a question). Its ``steps`` are ``{"action_took", "obs", "scores", "dones"}``: the answer of the
-  environment with what the agent sees next, the score so far, and whether it was the last. Recorders are made anew for
-  each call, so a design cannot change what another call sees.
+* A recorder's ``init`` is ``{"obs", "goal", "actions_list"}``, so that designs for TextWorld and for ALFWorld find what
+  they look for. ``obs`` is what is before the agent at first, with the line "Your task is to: ..." that ALFWorld ends
+  it by; the bare goal where nothing is before it (a question). ``actions_list`` is empty: no memory is told here what
+  is on offer. Fields of MiniHack are not there.
+* Its ``steps`` are ``{"action_took", "obs", "scores", "dones", "actions_list"}``: the answer of the environment with
+  what the agent sees next, the score so far, and whether it was the last. Recorders are made anew for each call, so a
+  design cannot change what another call sees.
 * A dialogue session has an empty ``action_took`` in every step, and the reward 1.0: there is nothing to fail at, and
   designs treat what earned less as a mistake. A reward that the protocol does not show is 0.0, ALMA's default.
 * ALMA puts what `general_retrieve` returns into the prompt as one JSON text. Here each leaf of it becomes one item, so
@@ -181,7 +184,8 @@ async def _awaited(method: Any, recorder: Basic_Recorder) -> Any:
 
 
 def _init(goal: str, situation: str) -> dict[str, Any]:
-    return {"obs": situation or goal, "goal": goal}
+    obs = f"{situation}\n\nYour task is to: {goal}" if situation else goal
+    return {"obs": obs, "goal": goal, "actions_list": []}
 
 
 def _recorder(episode: Episode) -> Basic_Recorder:
@@ -197,7 +201,8 @@ def _steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
         after = steps[number + 1].situation if number + 1 < len(steps) else ""
         score += step.reward or 0.0
         seen = "\n".join(part for part in (step.observation, after) if part)
-        rows.append({"action_took": step.action, "obs": seen, "scores": score, "dones": number + 1 == len(steps)})
+        row = {"action_took": step.action, "obs": seen, "scores": score, "dones": number + 1 == len(steps)}
+        rows.append({**row, "actions_list": []})
     return rows
 
 

@@ -62,24 +62,25 @@ def told(session: MemorySession, query: Query = FIRST) -> str:
 def test_recorders_hold_what_alma_s_hold_and_are_copies(memory: Opener) -> None:
     session = memory(alma(MIRROR))
     first = json.loads(told(session))
-    obs = FIRST.situation
-    assert first == {"init": {"obs": obs, "goal": TEA}, "steps": [], "seen": []}
+    init = {"obs": f"{FIRST.situation}\n\nYour task is to: {TEA}", "goal": TEA, "actions_list": []}
+    assert first == {"init": init, "steps": [], "seen": []}
     session.update(MADE, [NOTHING] * 2, NOTHING)
     session.update(TALK, [NOTHING], NOTHING)
     attempt, talk = json.loads(told(session))["seen"]
-    assert attempt[0] == {"obs": obs, "goal": TEA}
+    assert attempt[0] == init
     assert attempt[1] == [
         {
             "action_took": "take cup from shelf",
             "obs": f"You take the cup.\n{MADE.steps[1].situation}",
             "scores": 0.5,
             "dones": False,
+            "actions_list": [],
         },
-        {"action_took": "boil water", "obs": "The water boils.", "scores": 1.0, "dones": True},
+        {"action_took": "boil water", "obs": "The water boils.", "scores": 1.0, "dones": True, "actions_list": []},
     ]
     assert attempt[2] == 1.0
     assert json.loads(attempt[3]) == first
-    assert talk[1] == [{"action_took": "", "obs": "My cat is called Tom.", "scores": 0.0, "dones": True}]
+    assert [(row["action_took"], row["obs"]) for row in talk[1]] == [("", "My cat is called Tom.")]
     assert talk[2] == 1.0
 
 
