@@ -20,6 +20,7 @@ from meta_agent.worker import Job
 from sandbox.backend import Labels, Limits
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
+from sandbox.session import KeyFreeBroker
 
 Style = Literal["mnemogen", "alma", "evolvelab"]
 """Which system a design was written for."""
@@ -75,10 +76,11 @@ def check_file(file: Path, backend: Kind, style: Style = "mnemogen") -> str:
         SandboxUnavailable: there is no sandbox.
     """
     design = read_design(file, style)
+    broker = KeyFreeBroker()
     box = choose(backend, Limits(), "check", 1, extras=wrap.extras_of(design.source))
     try:
         with box.open(Labels("check", design.id)) as guest:
-            fault = check(design, guest, box.folder)
+            fault = check(design, guest, box.folder, broker)
     finally:
         box.close()
     if fault is not None:
@@ -86,7 +88,9 @@ def check_file(file: Path, backend: Kind, style: Style = "mnemogen") -> str:
             "mend it and check again" if style == "mnemogen" else "docs/foreign.md says what runs, and what is refused"
         )
         raise BadInput(f"{file} breaks its contract ({fault.outcome.value}): {fault.detail}", hint)
-    return f"valid, and it holds its contract (sandbox: {box.name}). id {design.id}{_taken(design, style)}"
+    refused = f"\nit asked a language model {broker.refused} times; there was none, and it went on without"
+    told = f"valid, and it holds its contract (sandbox: {box.name}). id {design.id}{_taken(design, style)}"
+    return told + (refused if broker.refused else "")
 
 
 def _taken(design: Design, style: Style) -> str:

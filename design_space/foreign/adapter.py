@@ -8,6 +8,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -27,25 +28,31 @@ class ForeignMemory(Memory):
 
     Attributes:
         SOURCE: the foreign file's text.
+        place: the design's working directory, one level below the scratch: ``../x`` can be written too.
     """
 
     SOURCE: ClassVar[str] = ""
 
     def __init__(self, kit: Kit, **params: Any) -> None:
         super().__init__(kit, **params)
-        self.place = enter(kit.folder)
+        self.place = kit.folder / "work"
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            self.place.mkdir(exist_ok=True)
 
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Run the design's own code: in its working directory, with failed imports explained.
 
-def enter(folder: Path) -> Path:
-    """Make the design's working directory, one level below the scratch: ``../x`` can be written too.
-
-    Without a scratch (see `sandbox.embedded_backend`) the working directory stays what it is.
-    """
-    place = folder / "work"
-    with contextlib.suppress(PermissionError, FileNotFoundError):
-        place.mkdir(exist_ok=True)
-        os.chdir(place)
-    return place
+        Without a scratch (see `sandbox.embedded_backend`) the working directory stays what it is.
+        """
+        before = Path.cwd()
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            os.chdir(self.place)
+        try:
+            with explained():
+                yield
+        finally:
+            os.chdir(before)
 
 
 def load(source: str, place: Path, package: str = "") -> ModuleType:
@@ -63,8 +70,7 @@ def load(source: str, place: Path, package: str = "") -> ModuleType:
     module.__package__ = package
     sys.modules[MODULE] = sys.modules["dynamic_module"] = module
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
-    with explained():
-        exec(compile(source.encode(), FILE, "exec", dont_inherit=True), vars(module))
+    exec(compile(source.encode(), FILE, "exec", dont_inherit=True), vars(module))
     return module
 
 

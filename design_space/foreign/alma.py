@@ -39,7 +39,7 @@ from design_space.foreign.adapter import (
     write_files,
 )
 from design_space.foreign.chroma import Chroma, Document
-from design_space.foreign.look_alikes import Members, bound, explained, install
+from design_space.foreign.look_alikes import Members, bound, install
 from design_space.foreign.models import Agent, Embedding
 from design_space.foreign.state import NotTold
 from design_space.foreign.state import dump as dump_state
@@ -110,7 +110,8 @@ class AlmaMemory(ForeignMemory):
         install(alma_modules(kit))
         self._loop = asyncio.new_event_loop()
         weakref.finalize(self, self._loop.close)
-        self._kind = first_class(load(self.SOURCE, self.place), MemoStructure)
+        with self.at_home():
+            self._kind = first_class(load(self.SOURCE, self.place), MemoStructure)
         self._design = self._made()
         self._told: list[Episode] = []
         self._retrieved: Any = {}
@@ -161,7 +162,8 @@ class AlmaMemory(ForeignMemory):
         write_files(self.place, snapshot.data["files"])
         self._told, self._retrieved = [], {}
         if "state" in snapshot.arrays:
-            self._design = load_state(np.asarray(snapshot.arrays["state"], dtype=np.uint8).tobytes())
+            with self.at_home():
+                self._design = load_state(np.asarray(snapshot.arrays["state"], dtype=np.uint8).tobytes())
         elif snapshot.data["told"] is None:
             raise ValueError(f"the snapshot holds no state: {snapshot.data['why']}")
         else:
@@ -170,11 +172,11 @@ class AlmaMemory(ForeignMemory):
                 self.update(_heard(told))
 
     def _made(self) -> Any:
-        with explained():
+        with self.at_home():
             return self._kind()
 
     def _run(self, name: str, recorder: Basic_Recorder) -> Any:
-        with explained():
+        with self.at_home():
             return self._loop.run_until_complete(_awaited(getattr(self._design, name), recorder))
 
 

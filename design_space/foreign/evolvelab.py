@@ -24,7 +24,7 @@ from enum import Enum, StrEnum
 from typing import Any, ClassVar, Literal
 
 from design_space.foreign.adapter import ForeignMemory, first_class, load, read_files, write_files
-from design_space.foreign.look_alikes import Members, bound, explained, install
+from design_space.foreign.look_alikes import Members, bound, install
 from design_space.foreign.models import ChatModel, SentenceTransformer
 from design_space.foreign.tfidf import SKLEARN
 from design_space.memory import Episode, Item, Kit, Query, Recall, Snapshot
@@ -191,7 +191,8 @@ class EvolveLabMemory(ForeignMemory):
     def __init__(self, kit: Kit, **params: Any) -> None:
         super().__init__(kit, **params)
         install(evolvelab_modules(kit, self.SOURCE))
-        self._kind = first_class(load(self.SOURCE, self.place, PACKAGE), BaseMemoryProvider)
+        with self.at_home():
+            self._kind = first_class(load(self.SOURCE, self.place, PACKAGE), BaseMemoryProvider)
         self._model = ChatModel(kit)
         self._provider: Any = None
         self._asked = False
@@ -209,7 +210,7 @@ class EvolveLabMemory(ForeignMemory):
 
     def update(self, episode: Episode) -> None:
         provider = self._instance()
-        with explained():
+        with self.at_home():
             provider.take_in_memory(_trajectory(episode))
         self._forget()
 
@@ -233,7 +234,7 @@ class EvolveLabMemory(ForeignMemory):
             RuntimeError: it says that it could not be.
         """
         if self._provider is None:
-            with explained():
+            with self.at_home():
                 kind: Any = self._kind
                 names = re.findall(r"\bMemoryType\.([A-Z][A-Z0-9_]*)", self.SOURCE)
                 config = get_memory_config(names[0].lower() if names else "")
@@ -246,7 +247,7 @@ class EvolveLabMemory(ForeignMemory):
     def _ask(self, query: str, context: str, status: MemoryStatus, number: int) -> tuple[Item, ...]:
         provider = self._instance()
         self._asked = True
-        with explained():
+        with self.at_home():
             response = provider.provide_memory(MemoryRequest(query, context, status, {"step_number": number}))
         memories = getattr(response, "memories", None)
         if not isinstance(memories, Sequence):

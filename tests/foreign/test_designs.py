@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 from foreign_files import FIRST, MADE, TALK, TEA, Opener, design_of
@@ -93,6 +94,12 @@ def test_each_leaf_of_what_alma_returns_is_an_item_and_says_its_place(memory: Op
     assert items["done_here[1]"] == "done_here[1]:\ntake cup from shelf"
     assert items["tries"] == "tries: 1"
     assert len(items) == 5
+
+
+def test_the_working_directory_is_the_caller_s_again_after_each_call(memory: Opener, tmp_path: Path) -> None:
+    text = MIRROR.replace("return json.dumps(shown)", "import os; return os.getcwd()")
+    assert told(memory(alma(text))).endswith("/work")
+    assert Path.cwd() == tmp_path
 
 
 def test_what_is_no_json_is_invalid_in_words(memory: Opener) -> None:

@@ -175,6 +175,8 @@ def test_extras_leave_every_other_guest_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown extras"):
         bundle.digest(extras=("torch",))
     assert image._prepare(()) == image._PREPARE
+    compile(image._prepare(EXTRAS), "prepare.py", "exec")
+    assert '"--no-deps", "networkx==' in image._prepare(EXTRAS)
 
 
 def test_the_larger_bundle_adds_the_adapters_and_networkx_and_nothing_else() -> None:
