@@ -48,7 +48,10 @@ def read_design(file: Path, style: Style = "mnemogen") -> Design:
     problems = validate(source)
     if problems:
         told = "\n".join(f"  line {problem.line}: {problem.message}" for problem in problems)
-        raise BadInput(f"{file} is no valid design:\n{told}", "mend these; README, 'A design of your own', shows one")
+        foreign = [(other, wrap.SYSTEMS[other].title) for other in wrap.SYSTEMS if wrap.examine(other, source)[1]]
+        hint = "mend these; README, 'A design of your own', shows one"
+        hint = f"it looks like {foreign[0][1]}: add --from {foreign[0][0]}" if foreign else hint
+        raise BadInput(f"{file} is no valid design:\n{told}", hint)
     return Design(source, {}, file.stem)
 
 

@@ -93,11 +93,14 @@ def first_class(module: ModuleType, base: type) -> type:
     return found[min(found)]
 
 
-def read_files(place: Path) -> tuple[dict[str, str], dict[str, int]]:
-    """Return what a design has written, by path below `place`: contents in base64, and sizes of what found no room."""
+def read_files(place: Path, room: int = STORED_BYTES) -> tuple[dict[str, str], dict[str, int]]:
+    """Return what a design has written, by path below `place`: contents in base64, and sizes of what found no room.
+
+    Args:
+        room: bytes.
+    """
     content: dict[str, str] = {}
     left_out: dict[str, int] = {}
-    room = STORED_BYTES
     for file in _files(place):
         name, size = str(file.relative_to(place)), file.stat().st_size
         if size > room:

@@ -137,25 +137,19 @@ class AlmaMemory(ForeignMemory):
 
         ``data["why"]`` says which it is; an array ``state`` holds the bytes of the instance.
         """
-        files, left_out = read_files(self.place)
-        data: dict[str, Any] = {
-            "class": self._kind.__name__,
-            "files": files,
-            "left_out": left_out,
-            "told": None,
-            "why": "",
-        }
+        told, why, state = None, "", b""
         try:
             state = dump_state(self._design)
-            if len(state) <= STORED_BYTES:
-                return Snapshot(data, {"state": np.frombuffer(state, dtype=np.uint8)})
-            data["why"] = (
-                f"what it stores has {len(state):,} bytes, more than the {STORED_BYTES:,} that a snapshot holds"
-            )
         except NotTold as error:
-            data["why"] = f"what it stores cannot be written down ({error}); here is what it was told instead"
-            data["told"] = [_told(episode) for episode in self._told]
-        return Snapshot(data)
+            why = f"what it stores cannot be written down ({error}); here is what it was told instead"
+            told = [_told(episode) for episode in self._told]
+        size = len(state) if told is None else len(json.dumps(told))
+        if size > STORED_BYTES:
+            why = f"what it stores has {size:,} bytes, more than the {STORED_BYTES:,} that a snapshot holds"
+            told, state, size = None, b"", 0
+        files, left_out = read_files(self.place, STORED_BYTES - size)
+        data = {"class": self._kind.__name__, "files": files, "left_out": left_out, "told": told, "why": why}
+        return Snapshot(data, {"state": np.frombuffer(state, dtype=np.uint8)} if state else {})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Raises ValueError where the snapshot holds neither a state nor what the design was told."""

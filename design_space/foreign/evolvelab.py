@@ -159,10 +159,14 @@ def get_memory_config(memory_type: Any) -> dict[str, Any]:
 
 def memory_types(source: str) -> Any:
     """EvolveLab's enumeration of providers, with those that a new provider's text names besides."""
-    names = dict.fromkeys([*_TYPES.split(), *re.findall(r"\bMemoryType\.([A-Z][A-Z0-9_]*)", source)])
+    names = dict.fromkeys([*_TYPES.split(), *_named_types(source)])
     # A name that is not literal, or mypy would want to know the members.
     name = "MemoryType"
     return Enum(name, {member: member.lower() for member in names}, module="EvolveLab.memory_types")
+
+
+def _named_types(source: str) -> list[str]:
+    return re.findall(r"\bMemoryType\.([A-Z][A-Z0-9_]*)", source)
 
 
 def evolvelab_modules(kit: Kit, source: str) -> dict[str, Members]:
@@ -236,7 +240,7 @@ class EvolveLabMemory(ForeignMemory):
         if self._provider is None:
             with self.at_home():
                 kind: Any = self._kind
-                names = re.findall(r"\bMemoryType\.([A-Z][A-Z0-9_]*)", self.SOURCE)
+                names = _named_types(self.SOURCE)
                 config = get_memory_config(names[0].lower() if names else "")
                 provider = kind(config={**config, "model": self._model})
                 if not provider.initialize():

@@ -43,7 +43,7 @@ def test_check_names_the_class_that_is_taken_and_what_is_refused(tmp_path: Path)
     [
         (("check", str(HERE / "alma_graph.py"), "--from", "letta"), "unknown system 'letta'"),
         (("check", str(HERE / "alma_broken.py"), "--from", "alma"), "does not define general_update"),
-        (("check", str(HERE / "alma_graph.py")), "`import networkx` is not allowed"),
+        (("check", str(HERE / "alma_graph.py")), "(arXiv 2602.07755): add --from alma"),
         (("check", "absent.py", "--from", "evolvelab"), "cannot read the design absent.py"),
     ],
 )

@@ -198,6 +198,21 @@ def test_a_design_whose_state_cannot_be_written_down_is_told_everything_again(me
         memory(alma(text)).restore(Snapshot({**snapshot.data, "told": None}))
 
 
+def test_what_exceeds_a_snapshot_is_left_out_and_listed_and_fails_nobody(memory: Opener) -> None:
+    text = MIRROR.replace("self.seen = []", "self.seen = []\n        self.much = bytes(3 << 20)")
+    text += '        open("big.bin", "wb").write(bytes(2 << 20))\n        open("small.bin", "wb").write(bytes(9))\n'
+    session = memory(alma(text))
+    session.update(MADE, [NOTHING] * 2, NOTHING)
+    snapshot, size = session.snapshot()
+    assert list(snapshot.data["files"]) == ["small.bin"]
+    assert snapshot.data["left_out"] == {"big.bin": 2 << 20}
+    assert 4 << 20 < size < 6 << 20
+    more = memory(alma(text.replace("3 << 20", "5 << 20")))
+    told = more.snapshot()[0]
+    assert "more than the 4,194,304" in told.data["why"]
+    assert not told.arrays
+
+
 def test_a_provider_hears_what_evolvelab_s_runner_tells(memory: Opener) -> None:
     session = memory(Design(wrap.wrap("evolvelab", LISTENER)))
     session.retrieve(FIRST)
