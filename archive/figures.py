@@ -35,7 +35,7 @@ def score_figure(run: RunView) -> go.Figure | None:
     scored = sorted((d for d in run.designs if d.score is not None and not d.control), key=lambda d: d.sequence)
     if not scored:
         return None
-    figure = _figure("search streams spent, in the order of asking", "mean reward on search streams")
+    figure = base_figure("search streams spent, in the order of asking", "mean reward on search streams")
     spent, places = 0, []
     for design in scored:
         spent += design.score.n if design.score else 0
@@ -86,7 +86,7 @@ def lineage_figure(run: RunView) -> go.Figure | None:
     lanes = _lanes(designs)
     known = {design.id: design for design in designs}
     path = {run.best.id, *(d.id for d in lineage_of(run, run.best).ancestors)} if run.best else set()
-    figure = _figure("place in the order of asking", "")
+    figure = base_figure("place in the order of asking", "")
     edges: dict[str, list[tuple[DesignView, DesignView]]] = defaultdict(list)
     for design in designs:
         for place, parent in enumerate(p for p in design.parents if p in known):
@@ -144,7 +144,7 @@ def task_figure(grid: TaskGrid) -> go.Figure | None:
         ]
         for d, rewards, counts in zip(grid.designs, grid.rewards, grid.counts, strict=True)
     ]
-    figure = _figure("task, in stream order; white lines part the streams", "")
+    figure = base_figure("task, in stream order; white lines part the streams", "")
     figure.add_trace(
         go.Heatmap(
             z=[list(rewards) for rewards in grid.rewards],
@@ -212,7 +212,7 @@ def gap_figure(run: RunView) -> go.Figure | None:
     both = [d for d in run.designs if d.score is not None and d.validation is not None]
     if not both:
         return None
-    figure = _figure("mean reward on search streams", "mean reward on validation streams")
+    figure = base_figure("mean reward on search streams", "mean reward on validation streams")
     ends = [s.mean for d in both for s in (d.score, d.validation) if s is not None]
     low, high = max(0.0, min(ends) - 0.1), min(1.0, max(ends) + 0.1)
     figure.add_trace(
@@ -238,7 +238,8 @@ def gap_figure(run: RunView) -> go.Figure | None:
     return figure
 
 
-def _figure(x: str, y: str) -> go.Figure:
+def base_figure(x: str, y: str) -> go.Figure:
+    """An empty figure in the pages' dress, with titles of its axes."""
     figure = go.Figure()
     _dress(figure, x, y)
     return figure

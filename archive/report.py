@@ -1,30 +1,19 @@
-"""Writes a run as one HTML page that needs nothing else: no network, no server, no other file.
-
-What designs and models wrote is escaped where it stands (Jinja2's autoescape, `figures.label`, `script_safe`), and a
-content security policy that knows the page's own scripts by their hashes lets no other script run and nothing load.
-"""
+"""The report of a run: one page with everything that it found."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import plotly.graph_objects as go
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
 from archive import figures
 from archive.episodes import EpisodeView, episodes
-from archive.errors import ArchiveDamaged, ArchiveUnwritable
+from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
-from archive.plain import number, plain, plain_lines
+from archive.page import Figure, drawn, render_page, write_page
+from archive.plain import plain, plain_lines
 from archive.repository import Repository
 from archive.statistics import Interval, Verdict
 from archive.task_grid import task_grid
@@ -34,7 +23,6 @@ DETAILED = 50
 """Designs, the highest first, whose source and diff are in the page."""
 
 HEATED, DECIDED, REPLAYED = 30, 300, 12
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +40,6 @@ class Detail:
     source: str
     diff: tuple[DiffLine, ...]
     parent_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure under its heading, as JSON that may stand in a script element."""
-
-    slug: str
-    title: str
-    caption: str
-    json: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +78,15 @@ def write(ledger: Ledger, repository: Repository, path: Path | str, title: str, 
         ArchiveError: the ledger or the repository cannot be read.
         ArchiveUnwritable: the page cannot be written.
     """
-    target = Path(path).absolute()
-    page = render(ledger, repository, title, config_text).encode("utf-8", "replace")
-    draft = ""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".report-", delete=False) as file:
-            draft = file.name
-            file.write(page)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(target)
-    except OSError as error:
-        if draft:
-            Path(draft).unlink(missing_ok=True)
-        raise ArchiveUnwritable(
-            f"cannot write the report to {target}: {error.strerror}", hint="is the folder writable, the disk full?"
-        ) from error
-    return target
+    return write_page(render(ledger, repository, title, config_text), path)
 
 
 def render(ledger: Ledger, repository: Repository, title: str, config_text: str) -> str:
     """Return the page; raises as `write` does."""
     run = overview(ledger, repository)
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, plain=plain, verdict=_verdict)
-    plotly_js, page_js = _script(get_plotlyjs()), _script((_TEMPLATES / "report.js").read_text("utf-8"))
     folder = _typed_folder(ledger.path.parent)
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         title=plain(title, 120) or "run",
         run=run,
         headline=_headline(run, folder),
@@ -143,32 +97,7 @@ def render(ledger: Ledger, repository: Repository, title: str, config_text: str)
         decisions=run.decisions[-DECIDED:],
         config=plain_lines(config_text),
         folder=folder,
-        plotly_js=plotly_js,
-        page_js=page_js,
-        policy=Markup(
-            f"default-src 'none'; script-src '{_digest(plotly_js)}' '{_digest(page_js)}'; "
-            "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-        ),
     )
-
-
-def script_safe(json_text: str) -> Markup:
-    """Return JSON that cannot end, or comment out, the script element it stands in."""
-    for character in "<>&\u2028\u2029":
-        json_text = json_text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(json_text)
-
-
-def _script(source: str) -> Markup:
-    """Return our own script as a browser will see it, so that its hash holds."""
-    source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    if "</script" in source.lower():
-        raise ValueError("a script of the page holds </script, wanted one that can be inlined")
-    return Markup(source)
-
-
-def _digest(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _typed_folder(folder: Path) -> str:
@@ -213,10 +142,6 @@ def _list(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" and {words[-1]}"
 
 
-def _verdict(gain: Gain | None) -> str:
-    return "" if gain is None else gain.verdict.value
-
-
 # -- the parts
 
 
@@ -224,33 +149,33 @@ def _figures(ledger: Ledger, run: RunView) -> tuple[Figure, ...]:
     shown = [*run.ranked[:HEATED], *(control for control in run.controls if control.score)]
     gap = f" The best design's gap, search minus validation: {_signed(run.gap)}." if run.gap else ""
     made = (
-        _figure(
+        drawn(
             "scores",
             "Scores over the run",
             "Points: mean over streams with a 95 % interval. Search streams select designs, so the highest points are "
             "lucky; the line follows the posterior mean, which shrinks them.",
             figures.score_figure(run),
         ),
-        _figure(
+        drawn(
             "lineage",
             "Lineage",
             "Every design and its parents. Click a node for its details.",
             figures.lineage_figure(run),
         ),
-        _figure(
+        drawn(
             "tasks",
             "Task by task",
             f"Rewards of the first {HEATED} designs by rank, and of the controls, on the search streams that most of "
             "them share.",
             figures.task_figure(task_grid(ledger, shown)),
         ),
-        _figure(
+        drawn(
             "gap",
             "Search against validation",
             f"Designs below the line did better on the streams that selected them than on fresh ones.{gap}",
             figures.gap_figure(run),
         ),
-        _figure(
+        drawn(
             "costs",
             "What it costs",
             "Score against seconds, bytes stored and characters recalled, each the mean over evaluations with a 95 % "
@@ -259,10 +184,6 @@ def _figures(ledger: Ledger, run: RunView) -> tuple[Figure, ...]:
         ),
     )
     return tuple(figure for figure in made if figure is not None)
-
-
-def _figure(slug: str, title: str, caption: str, figure: go.Figure | None) -> Figure | None:
-    return None if figure is None else Figure(slug, title, caption, script_safe(figure.to_json()))
 
 
 def _signed(gap: Interval) -> str:

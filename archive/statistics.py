@@ -144,6 +144,14 @@ def minimum_detectable_difference(sd: float, n: int, power: float = 0.8, level: 
     return shift * max(sd, SD_FLOOR) / math.sqrt(n)
 
 
+def detectable_difference(differences: Sequence[float]) -> float | None:
+    """Return `minimum_detectable_difference` for paired differences like these; None if there are fewer than two."""
+    n = len(differences)
+    if n < 2:
+        return None
+    return minimum_detectable_difference(float(np.std(_finite(differences, "difference"), ddof=1)), n)
+
+
 def posterior(scores: Sequence[float], prior_mean: float, prior_sd: float, noise_sd: float) -> Posterior:
     """Return the belief about a design's true mean reward after these scores, one per stream.
 

@@ -127,7 +127,7 @@ def main() -> None:
         folder = RunFolder(options.runs / f"{config.name}-evolution")
         with folder.held(), Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
             progress = Progress("the sealed streams", allowed=len(designs) * options.sealed)
-            evaluations = Evaluations(config, ledger, pool, watcher, never, progress)
+            evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, never, progress)
             evaluations.begin()
             once = tuple({design.id: design for design in designs.values()}.values())
             scores = open_sealed(once, options.sealed, ledger, evaluations)

@@ -13,17 +13,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
-from meta_agent import looking
+from meta_agent import judging, looking
 from meta_agent.errors import BadInput, MnemogenError
+from meta_agent.session import backend_kind, reap, stoppable, system
 from meta_agent.terminal import (
     RUNS,
     AsJson,
@@ -57,6 +55,8 @@ for look in (
     looking.episodes,
     looking.report,
     looking.export,
+    judging.judge,
+    judging.arena,
 ):
     app.command()(look)
 
@@ -135,7 +135,7 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     from meta_agent.pool import RayPool
     from meta_agent.run import create
 
-    with folder.held(), _stoppable() as stopping:
+    with folder.held(), stoppable() as stopping:
         create(folder, config)
         reap(config.name)
         began = time.monotonic()
@@ -157,41 +157,6 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     name = config.name
     steps = f"open {folder.report} · mnemogen show {name} winner · mnemogen export {name} winner ./my-memory"
     say(f"next: {steps}")
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Signals ask for a clean stop; a second one ends the process at once."""
-    asked: list[int] = []
-
-    def ask(number: int, _: FrameType | None) -> None:
-        if asked:
-            os._exit(128 + number)
-        asked.append(number)
-        say("stopping: what is finished is kept (again to quit at once)")
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, ask) for number in signals]
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
-
-
-def reap(run_name: str | None) -> list[str]:
-    """Remove containers that a dead process left; none where no daemon answers."""
-    from sandbox import reaper
-    from sandbox.docker_backend import connect
-
-    try:
-        client = connect(2.0)
-    except SandboxUnavailable:
-        return []
-    try:
-        return reaper.reap(client, run_name)
-    finally:
-        client.close()
 
 
 @app.command()
@@ -223,7 +188,7 @@ def check(
     """Is this file a valid design, and does it hold its contract in the sandbox?"""
     from meta_agent.single import check_file
 
-    told = check_file(file, _backend(backend), _style(style))
+    told = check_file(file, backend_kind(backend), system(style))
     say(f"{file}: {told}")
 
 
@@ -241,7 +206,7 @@ def evaluate(
     from meta_agent.console import summarise
     from meta_agent.single import evaluate_file
 
-    final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err, _style(style))
+    final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err, system(style))
     if as_json:
         print_json(json.loads(final.to_json()))
     else:
@@ -270,13 +235,13 @@ def unseal(
     config = folder.read_config()
     with (
         folder.held(),
-        _stoppable() as stopping,
+        stoppable() as stopping,
         Ledger(folder.ledger) as ledger,
         ConsoleWatcher(err) as watcher,
         RayPool(worker_spec(config), workers or config.workers.count, ray_address) as pool,
     ):
         progress = Progress("the sealed streams", allowed=3 * streams)
-        evaluations = Evaluations(config, ledger, pool, watcher, stopping, progress)
+        evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, stopping, progress)
         evaluations.begin()
         final = sealed.unseal(streams, ledger, Repository(folder.repository), evaluations)
     summarise(final, err)
@@ -305,7 +270,7 @@ def prepare(backend: Annotated[str, typer.Option("--backend", help="auto, docker
     from sandbox.backend import Limits
     from sandbox.choose import choose
 
-    ready = choose(_backend(backend), Limits(), "prepare", 0)
+    ready = choose(backend_kind(backend), Limits(), "prepare", 0)
     say(f"sandbox: {ready.name}. {ready.caveat}")
     ready.close()
 
@@ -325,18 +290,6 @@ def doctor(as_json: AsJson = False) -> None:
             say(f"{mark} {finding.what}: {finding.told}{hint}", out)
     if not all(finding.good for finding in findings if finding.needed):
         raise MnemogenError("something that every run needs is missing")
-
-
-def _style(name: str) -> Any:
-    if name not in ("mnemogen", "alma", "evolvelab"):
-        raise BadInput(f"unknown system {name!r}", "--from mnemogen, alma or evolvelab; see docs/foreign.md")
-    return name
-
-
-def _backend(name: str) -> Any:
-    if name not in ("auto", "docker", "embedded"):
-        raise BadInput(f"unknown backend {name!r}", "auto, docker or embedded")
-    return name
 
 
 if __name__ == "__main__":

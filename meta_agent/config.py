@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from archive import selection
 from design_space import catalogue
-from meta_agent.errors import BadInput
+from meta_agent.strict import Strict, nearest, parse_yaml, read_yaml
 from sandbox.backend import Limits
 from sandbox.evaluate import Protocol
 from sandbox.registry import find_agent, make_source, settings_of
 
+EXAMPLE = "configs/quickstart.yaml"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class StreamConfig(_Strict):
+class StreamConfig(Strict):
     """Where tasks come from.
 
     Attributes:
@@ -33,19 +29,19 @@ class StreamConfig(_Strict):
     """
 
     source: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> StreamConfig:
         known = settings_of(self.source)
         for name in self.settings if known else ():
             if name not in known:
-                raise ValueError(f"unknown setting {name!r} of {self.source}{_nearest(name, known)}")
+                raise ValueError(f"unknown setting {name!r} of {self.source}{nearest(name, known)}")
         make_source(self.source, self.settings, str(Path.cwd()))
         return self
 
 
-class EvaluationConfig(_Strict):
+class EvaluationConfig(Strict):
     """How a design is scored.
 
     Attributes:
@@ -65,7 +61,7 @@ class EvaluationConfig(_Strict):
         return name
 
 
-class SandboxConfig(_Strict):
+class SandboxConfig(Strict):
     """Where designs run.
 
     Attributes:
@@ -79,7 +75,7 @@ class SandboxConfig(_Strict):
     prestart: int = Field(default=1, ge=0, le=8)
 
 
-class ProposerConfig(_Strict):
+class ProposerConfig(Strict):
     """Shares of the proposals, by proposer; they need not sum up to 1."""
 
     compose: float = Field(default=0.85, ge=0.0)
@@ -92,7 +88,7 @@ class ProposerConfig(_Strict):
         return self
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """How designs are looked for.
 
     Attributes:
@@ -116,14 +112,14 @@ class SearchConfig(_Strict):
             raise ValueError("at least one design of the catalogue is wanted")
         for name in seeds:
             if name not in catalogue.names():
-                raise ValueError(f"unknown design {name!r}{_nearest(name, catalogue.names())}")
+                raise ValueError(f"unknown design {name!r}{nearest(name, catalogue.names())}")
         return seeds
 
     @field_validator("selection")
     @classmethod
     def _selection(cls, name: str) -> str:
         if name not in selection.NAMES:
-            raise ValueError(f"unknown selection {name!r}{_nearest(name, selection.NAMES)}")
+            raise ValueError(f"unknown selection {name!r}{nearest(name, selection.NAMES)}")
         return name
 
     @field_validator("rungs")
@@ -134,7 +130,7 @@ class SearchConfig(_Strict):
         return rungs
 
 
-class FinalConfig(_Strict):
+class FinalConfig(Strict):
     """How the winner is chosen and measured.
 
     Attributes:
@@ -148,7 +144,7 @@ class FinalConfig(_Strict):
     validation_streams: int = Field(default=16, ge=2)
 
 
-class BudgetConfig(_Strict):
+class BudgetConfig(Strict):
     """What may be spent.
 
     Attributes:
@@ -160,7 +156,7 @@ class BudgetConfig(_Strict):
     wall_seconds: float | None = Field(default=None, gt=0.0)
 
 
-class WorkersConfig(_Strict):
+class WorkersConfig(Strict):
     """Who does the work.
 
     Attributes:
@@ -170,7 +166,7 @@ class WorkersConfig(_Strict):
     count: int | None = Field(default=None, ge=1, le=10_000)
 
 
-class Config(_Strict):
+class Config(Strict):
     """One experiment.
 
     Attributes:
@@ -199,7 +195,7 @@ class Config(_Strict):
             raise ValueError("no_memory must be among the controls: every gain is measured against it")
         for name in controls:
             if name not in catalogue.names():
-                raise ValueError(f"unknown design {name!r}{_nearest(name, catalogue.names())}")
+                raise ValueError(f"unknown design {name!r}{nearest(name, catalogue.names())}")
         return controls
 
 
@@ -210,79 +206,16 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         overrides: ``key.key=value`` each, the value in YAML.
 
     Raises:
-        BadInput: no such file, no YAML, an unknown key (the nearest valid one is named), a value out of range.
+        BadInput: as `strict.read_yaml`.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"cannot read the config {path}: {error}", "name a YAML file, such as configs/quickstart.yaml"
-        ) from error
-    return parse(text, str(path), overrides)
+    return read_yaml(Config, path, overrides, EXAMPLE)
 
 
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Config:
     """Parse a config; `where` names it in messages."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{where} is no YAML: {' '.join(str(error).split())}", "mend the file") from error
-    if not isinstance(data, dict):
-        raise BadInput(f"{where} holds a {type(data).__name__}, wanted keys and values", "see configs/quickstart.yaml")
-    for override in overrides:
-        _override(data, override)
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        raise BadInput(f"{where}: {_explain(error)}", "see configs/quickstart.yaml for a complete config") from error
+    return parse_yaml(Config, text, where, overrides, EXAMPLE)
 
 
 def dump(config: Config) -> str:
     """The config as YAML that `parse` reads to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise BadInput(f"--set {override!r} is not KEY=VALUE", "such as --set budget.evaluations=200")
-    place = data
-    *parents, last = path.split(".")
-    for name in parents:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
-            raise BadInput(f"--set {override!r}: {name!r} holds a value, not keys")
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {override!r}: the value is no YAML") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, in words, with the nearest valid key where one is unknown."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _keys(first["loc"][:-1])
-        return f"unknown key {place!r}{_nearest(str(first['loc'][-1]), known)}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place or 'config'}: {message}"
-
-
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """The valid keys at a place in a config."""
-    model: Any = Config
-    for part in location:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        if field is None:
-            return []
-        model = field.annotation
-    fields: Any = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", {})
-    return list(fields)
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""

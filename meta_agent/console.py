@@ -9,7 +9,9 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from archive.certificate import Certificate, Sheet
 from archive.plain import number, plain, told_score
+from archive.standings import Standings
 from meta_agent.progress import Progress
 from meta_agent.terminal import say
 from meta_agent.verdict import Final, Gain
@@ -66,7 +68,8 @@ def told(progress: Progress, seconds: float) -> str:
         name, mean, half, n = progress.best
         parts.append(f"best {number(mean)} ± {number(half)} (n={n}) {plain(name, 40)}")
     bad = progress.invalid + progress.failed
-    parts.append(f"{progress.tried} designs, {bad} failed, {progress.duplicates} duplicates")
+    if progress.tried or bad:
+        parts.append(f"{progress.tried} designs, {bad} failed, {progress.duplicates} duplicates")
     parts.append(f"{progress.fresh / max(seconds, 1e-3):.1f}/s")
     parts.append(f"{progress.evaluations} of {progress.allowed} evaluations")
     return " | ".join(parts)
@@ -101,3 +104,58 @@ def _smallest(gain: Gain) -> str:
     return (
         "" if gain.detectable is None else f"; {gain.gain.n} streams show differences from {number(gain.detectable)} on"
     )
+
+
+def show_certificate(certificate: Certificate, console: Console) -> None:
+    """Each kind of tasks: what it earns beside the controls, and what may be claimed."""
+    for sheet in certificate.sheets:
+        n, tasks = sheet.subject.streams, sheet.subject.tasks
+        title = f"{plain(certificate.name, 60)} on {sheet.subject.stream}: {n} streams of {tasks} tasks, "
+        table = Table(title=f"{title}{sheet.subject.protocol}", title_justify="left", title_style="bold")
+        for heading in ("", "score", "the memory's gain", "verdict"):
+            table.add_column(heading, no_wrap=bool(heading))
+        table.add_row("the memory", told_score(sheet.score), "", "")
+        for rival in sheet.rivals:
+            table.add_row(rival.name, told_score(rival.score), str(rival.gain), rival.gain.verdict)
+        console.print(table)
+        figures = Table(show_header=False)
+        for name, told_figure in figures_of(sheet):
+            figures.add_row(name, told_figure)
+        console.print(figures)
+        say(f"{sheet.claim.value}: {' '.join(sheet.sentences)}", console)
+        for fault in sheet.faults:
+            say(f"fault: {plain(fault, 200)}", console)
+
+
+def figures_of(sheet: Sheet) -> list[tuple[str, str]]:
+    """The figures of a sheet that are one difference or one share each, in words."""
+    differences = [
+        ("gain over no memory under amnesia", sheet.under_amnesia),
+        ("the same with another family's experience", sheet.under_shuffled),
+        *((f"the same with the agent {swap.name}", swap.gain) for swap in sheet.swaps),
+        ("learning: last third minus first", sheet.learning),
+        ("gained by another family lived through before", sheet.carried_over),
+        ("forgotten once another family came in between", sheet.forgetting),
+    ]
+    shares = [
+        ("robustness to the order of tasks", sheet.order_robustness),
+        ("steps relative to no memory, where both solve", sheet.steps_ratio),
+        ("gold in the recall", sheet.found),
+        *((f"answered: {kind.name or 'questions'}", kind.answered) for kind in sheet.competences),
+    ]
+    told = [(name, str(value)) for name, value in differences if value is not None]
+    return told + [(name, told_score(value)) for name, value in shares if value is not None]
+
+
+def show_standings(standings: Standings, console: Console) -> None:
+    """One table for each kind of tasks and agent, the best design first."""
+    for table in standings.tables:
+        p = "" if table.spread_p is None else f"; equal designs would differ so with p = {table.spread_p:.1g}"
+        title = f"{table.stream}, agent {table.agent}: {table.streams} streams of {table.tasks} tasks{p}"
+        shown = Table(title=title, title_justify="left", title_style="bold")
+        for heading in ("rank", "design", "score", "over no memory"):
+            shown.add_column(heading, no_wrap=heading != "design")
+        for placed in table.placed:
+            rank = f"{placed.rank:g} [{placed.rank_low:g}, {placed.rank_high:g}]"
+            shown.add_row(rank, plain(placed.name, 40), told_score(placed.score), str(placed.gain))
+        console.print(shown)

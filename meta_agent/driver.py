@@ -18,7 +18,7 @@ from meta_agent import policy
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
 from meta_agent.errors import BadInput
-from meta_agent.evaluations import Evaluations
+from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.filing import Filing
 from meta_agent.policy import Request
 from meta_agent.pool import Pool, never
@@ -74,7 +74,16 @@ class Driver:
         self._make_search = make_search
         self._filing = Filing(ledger, repository)
         self._progress = Progress(allowed=config.budget.evaluations)
-        self._evaluations = Evaluations(config, ledger, pool, watcher, stopping, self._progress)
+        self._evaluations = Evaluations(
+            worker_spec(config),
+            ledger,
+            pool,
+            watcher,
+            stopping,
+            self._progress,
+            frozenset(catalogue.load(name).id for name in config.controls),
+            config.keep_episodes_streams,
+        )
         self._began = 0.0
         self._planned = 0
         self.ended_by_clock = False

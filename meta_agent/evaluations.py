@@ -7,16 +7,15 @@ from pathlib import Path
 
 from archive.ledger import Ledger
 from archive.records import DesignStatus, Purpose
-from design_space import Design, DesignId, Evaluation, catalogue
+from design_space import Design, DesignId, Evaluation, EvaluationKey
 from meta_agent.config import Config
 from meta_agent.errors import BadInput, Interrupted
 from meta_agent.policy import Request
 from meta_agent.pool import Pool, never
 from meta_agent.progress import Progress, Watcher
-from meta_agent.worker import Done, Job, WorkerSpec, key_of
+from meta_agent.worker import Bench, Done, Job, WorkerSpec, key_of
 from sandbox.backend import SandboxUnavailable
 from sandbox.evaluate import Setting
-from sandbox.registry import make_source
 from sandbox.streams.base import Split
 
 CHUNK = 8
@@ -43,15 +42,12 @@ def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
     sandbox = config.sandbox
     return WorkerSpec(
         run=config.name,
-        source=config.stream.source,
-        settings=config.stream.settings,
+        benches=(Bench(config.stream.source, config.stream.settings, setting, config.seed),),
         folder=str(Path.cwd()),
-        setting=setting,
         limits=evaluation.limits,
         backend=sandbox.backend,
         runtime=sandbox.runtime,
         prestart=sandbox.prestart,
-        stream_seed=config.seed,
         extras=extras,
     )
 
@@ -60,28 +56,35 @@ class Evaluations:
     """The evaluations of one run, and the workers that make them.
 
     Args:
+        controls: designs whose search evaluations are filed as those of controls.
+        keep_episodes_streams: search streams of which the episodes are kept.
         stopping: says whether a signal asked for a clean stop.
         progress: is kept current.
+        again: what to type after an interruption.
     """
 
     def __init__(
         self,
-        config: Config,
+        spec: WorkerSpec,
         ledger: Ledger,
         pool: Pool,
         watcher: Watcher,
         stopping: Callable[[], bool],
         progress: Progress,
+        controls: frozenset[DesignId] = frozenset(),
+        keep_episodes_streams: int = 0,
+        again: str = "`mnemogen resume` goes on",
     ) -> None:
-        self._config = config
         self._ledger = ledger
         self._pool = pool
         self._watcher = watcher
         self._stopping = stopping
         self._progress = progress
-        self._spec = worker_spec(config)
-        self._source = make_source(self._spec.source, self._spec.settings, self._spec.folder)
-        self._controls = frozenset(catalogue.load(name).id for name in config.controls)
+        self._again = again
+        self._spec = spec
+        self._sources = [bench.open_source(spec.folder) for bench in spec.benches]
+        self._controls = controls
+        self._keep = frozenset(range(keep_episodes_streams))
         self._broken = {row.id for row in ledger.designs() if row.status is DesignStatus.INVALID}
         self._digest = ""
 
@@ -97,9 +100,20 @@ class Evaluations:
         self._digest = facts.digest
         self._watcher.begun(facts.backend, facts.caveat)
 
-    def stream_names(self, split: Split, count: int) -> tuple[str, ...]:
+    def stream_names(self, split: Split, count: int, bench: int = 0) -> tuple[str, ...]:
         """Names of the first streams of a split, which need not be made for it."""
-        return tuple(self._source.stream_name(split, self._spec.stream_seed, index) for index in range(count))
+        source, seed = self._sources[bench], self._spec.benches[bench].stream_seed
+        return tuple(source.stream_name(split, seed, index) for index in range(count))
+
+    def competences(self, split: Split, count: int, bench: int = 0) -> dict[str, tuple[str, ...]]:
+        """What each question of the first streams of a split tests, by stream; empty where tasks are played."""
+        source, seed = self._sources[bench], self._spec.benches[bench].stream_seed
+        found = {}
+        for stream in (source.stream(split, seed, index) for index in range(count)):
+            if not stream.sessions and stream.tasks[0].question is None:
+                return {}
+            found[stream.name] = tuple(task.question.competence if task.question else "" for task in stream.tasks)
+        return found
 
     def have(
         self,
@@ -120,40 +134,47 @@ class Evaluations:
             Interrupted: a signal asked for a stop; what was finished is filed.
             SandboxUnavailable: the machine is at fault.
         """
-        found: dict[tuple[DesignId, int], Evaluation] = {}
+        found: dict[tuple[Request, int], Evaluation] = {}
         jobs: list[Job] = []
+        asked: list[Request] = []
+        keep = self._keep if split == "search" else frozenset()
         for request in requests:
             missing = []
             for index in request.streams:
-                key = key_of(self._spec, self._source, self._digest, designs[request.design], split, index)
-                evaluation = self._ledger.find(key)
+                evaluation = self._ledger.find(self._key(request, designs[request.design], split, index))
                 if evaluation is None:
                     missing.append(index)
                 else:
-                    found[request.design, index] = evaluation
+                    found[request, index] = evaluation
             if request.design in self._broken:
                 self._progress.invalid += contract
                 continue
             fresh = contract and len(missing) == len(request.streams)
-            keep = frozenset(range(self._config.keep_episodes_streams)) if split == "search" else frozenset()
             # A design that breaks its contract must not be evaluated elsewhere meanwhile: one job then, not several.
             size = len(missing) if fresh else CHUNK
             for start in range(0, len(missing), size or 1):
                 chunk = tuple(missing[start : start + size])
-                jobs.append(Job(len(jobs), designs[request.design], split, chunk, fresh, keep))
+                place = (request.bench, request.order, request.experience)
+                jobs.append(Job(len(jobs), designs[request.design], split, chunk, fresh, keep, *place))
+                asked.append(request)
         self._progress.evaluations += len(found)
         self._watcher.moved(self._progress)
-        by_number = {job.number: job for job in jobs}
         for done in self._pool.run(jobs, late):
             if done is not None:
-                self._take(by_number[done.number], done, purpose, found)
+                evaluations = self._take(jobs[done.number], done, purpose)
+                found.update({(asked[done.number], index): evaluation for index, evaluation in evaluations})
             if self._stopping():
-                raise Interrupted("stopped; what was finished is kept", "`mnemogen resume` goes on")
+                raise Interrupted("stopped; what was finished is kept", self._again)
             self._watcher.moved(self._progress)
-        told = [(r, [found[r.design, i] for i in r.streams if (r.design, i) in found]) for r in requests]
+        told = [(r, [found[r, i] for i in r.streams if (r, i) in found]) for r in requests]
         return [(r, got) for r, got in told if len(got) == len(r.streams) or r.design in self._broken]
 
-    def _take(self, job: Job, done: Done, purpose: Purpose, found: dict[tuple[DesignId, int], Evaluation]) -> None:
+    def _key(self, request: Request, design: Design, split: Split, index: int) -> EvaluationKey:
+        bench, source = self._spec.benches[request.bench], self._sources[request.bench]
+        return key_of(bench, source, self._digest, design, split, index, request.order, request.experience)
+
+    def _take(self, job: Job, done: Done, purpose: Purpose) -> list[tuple[int, Evaluation]]:
+        """File what came of a job."""
         if done.broken is not None:
             outcome, detail = done.broken
             self._broken.add(job.design.id)
@@ -161,16 +182,16 @@ class Evaluations:
             self._progress.invalid += 1
         if purpose is Purpose.SEARCH and job.design.id in self._controls:
             purpose = Purpose.CONTROL
-        for index, (evaluation, episodes) in zip(job.streams, done.results, strict=False):
+        for evaluation, episodes in done.results:
             if evaluation.key.guest != self._digest:
                 raise SandboxUnavailable(
                     f"a worker's sandbox holds {evaluation.key.guest}, the run's {self._digest}",
                     "install the same version of mnemogen, Python and numpy on every node",
                 )
             self._ledger.record_evaluation(evaluation, purpose, episodes)
-            found[job.design.id, index] = evaluation
             self._progress.evaluations += 1
             self._progress.fresh += 1
+        return [(index, evaluation) for index, (evaluation, _) in zip(job.streams, done.results, strict=False)]
 
     def _agree(self, name: str, value: str) -> None:
         """What the whole run must share across sessions.

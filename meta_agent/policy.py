@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from design_space import DesignId
+from sandbox.evaluate import Experience
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,14 @@ class Request:
 
     Attributes:
         streams: positions in the split's one nested order.
+        bench: which of the benches; order, experience: as in `Job`.
     """
 
     design: DesignId
     streams: tuple[int, ...]
+    bench: int = 0
+    order: int = 0
+    experience: Experience = "own"
 
 
 def first_rung(designs: Sequence[DesignId], rungs: Sequence[int]) -> list[Request]:

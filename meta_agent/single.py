@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
@@ -14,6 +13,7 @@ from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
+from meta_agent.session import Style
 from meta_agent.terminal import say
 from meta_agent.verdict import Final, compare
 from meta_agent.worker import Job
@@ -21,9 +21,6 @@ from sandbox.backend import Labels, Limits
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
 from sandbox.session import KeyFreeBroker
-
-Style = Literal["mnemogen", "alma", "evolvelab"]
-"""Which system a design was written for."""
 
 
 def read_design(file: Path, style: Style = "mnemogen") -> Design:

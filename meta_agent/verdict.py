@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from archive.statistics import Interval, Verdict, mean_interval, minimum_detectable_difference, paired_difference
+from archive.statistics import Interval, Verdict, detectable_difference, mean_interval, paired_difference
 from design_space import Design, DesignId, Evaluation
 from meta_agent.policy import Request
 
@@ -102,17 +102,8 @@ def compare(
                 role="control" if rival in controls.values() else "ancestor",
                 score=mean_interval([scores[rival][s] for s in shared]),
                 gain=gain,
-                detectable=_detectable(differences),
+                detectable=detectable_difference(differences),
             )
         )
     ours = scores[winner]
     return Final(winner, designs[winner].name, mean_interval([ours[s] for s in sorted(ours)]), tuple(gains))
-
-
-def _detectable(differences: Sequence[float]) -> float | None:
-    n = len(differences)
-    if n < 2:
-        return None
-    mean = sum(differences) / n
-    sd = (sum((d - mean) ** 2 for d in differences) / (n - 1)) ** 0.5
-    return minimum_detectable_difference(sd, n) if sd > 0.0 else 0.0

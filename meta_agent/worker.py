@@ -11,9 +11,28 @@ from design_space import Design, Evaluation, EvaluationKey, Recall, Snapshot
 from sandbox.backend import Limits
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
-from sandbox.evaluate import Evaluator, Played, Result, Setting
+from sandbox.evaluate import FOREIGN, Evaluator, Experience, Played, Result, Setting
 from sandbox.registry import find_agent, make_source
-from sandbox.streams.base import Source, Split
+from sandbox.streams.base import Source, Split, neighbour
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Tasks, and all that a score on them depends on besides the design.
+
+    Attributes:
+        source, settings: of tasks, see `sandbox.registry`.
+        stream_seed: which draw of the streams.
+    """
+
+    source: str
+    settings: Mapping[str, Any]
+    setting: Setting
+    stream_seed: int
+
+    def open_source(self, folder: str) -> Source:
+        """Raises ValueError as `make_source` does."""
+        return make_source(self.source, self.settings, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +41,18 @@ class WorkerSpec:
 
     Attributes:
         run: name of the run, for the labels of its containers.
-        source, settings: of tasks, see `sandbox.registry`; folder: where modules of one's own are looked for.
-        stream_seed: which draw of the streams.
+        benches: what designs are tried on; a search has one.
+        folder: where modules of one's own are looked for.
         extras: what the sandbox holds on top for designs of other systems, see `sandbox.bundle`.
     """
 
     run: str
-    source: str
-    settings: Mapping[str, Any]
+    benches: tuple[Bench, ...]
     folder: str
-    setting: Setting
     limits: Limits
     backend: Kind
     runtime: str | None
     prestart: int
-    stream_seed: int
     extras: tuple[str, ...] = ()
 
 
@@ -46,6 +62,8 @@ class Job:
 
     Attributes:
         number: names the job within its batch.
+        bench: position among the benches.
+        order: of the streams' tasks; experience: see `sandbox.evaluate.Experience`.
         contract: begin with the contract smoke test; a design that fails it is not evaluated.
         keep: streams of which the episodes are wanted.
     """
@@ -56,6 +74,9 @@ class Job:
     streams: tuple[int, ...]
     contract: bool = False
     keep: frozenset[int] = frozenset()
+    bench: int = 0
+    order: int = 0
+    experience: Experience = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +107,16 @@ class Worker:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
-        self._source = make_source(spec.source, spec.settings, spec.folder)
-        agent = find_agent(spec.setting.agent, spec.folder)
         self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime, spec.extras)
-        self._evaluator = Evaluator(self._source, agent, self._backend, spec.setting)
+        self._evaluators = [
+            Evaluator(
+                bench.open_source(spec.folder),
+                find_agent(bench.setting.agent, spec.folder),
+                self._backend,
+                bench.setting,
+            )
+            for bench in spec.benches
+        ]
 
     def facts(self) -> Facts:
         return Facts(self._backend.name, self._backend.caveat, self._backend.digest)
@@ -100,16 +127,20 @@ class Worker:
         Raises:
             SandboxUnavailable: the machine is at fault.
         """
-        with self._evaluator.open(job.design, self._spec.run) as guest:
+        evaluator, seed = self._evaluators[job.bench], self._spec.benches[job.bench].stream_seed
+        with evaluator.open(job.design, self._spec.run) as guest:
             if job.contract:
                 fault = check(job.design, guest, self._backend.folder)
                 if fault is not None:
                     return Done(job.number, broken=(fault.outcome.value, fault.detail))
             results = []
             for index in job.streams:
-                stream = self._source.stream(job.split, self._spec.stream_seed, index)
-                key = self._evaluator.key(job.design, stream)
-                result = self._evaluator.evaluate(job.design, stream, guest, key)
+                stream = evaluator.source.stream(job.split, seed, index)
+                other = None
+                if job.experience in FOREIGN:
+                    other = evaluator.source.stream(job.split, seed, neighbour(evaluator.source, job.split, index))
+                key = evaluator.key(job.design, stream, job.order, job.experience)
+                result = evaluator.evaluate(job.design, stream, guest, key, job.experience, other)
                 results.append((result.evaluation, pack(result) if index in job.keep else None))
         return Done(job.number, tuple(results))
 
@@ -120,9 +151,10 @@ class Worker:
             SandboxUnavailable: the machine is at fault.
             ValueError: the design did not come to the end of the stream.
         """
-        stream = self._source.stream("search", self._spec.stream_seed, 0)
-        with self._evaluator.open(design, self._spec.run) as guest:
-            result = self._evaluator.evaluate(design, stream, guest, self._evaluator.key(design, stream))
+        evaluator = self._evaluators[0]
+        stream = evaluator.source.stream("search", self._spec.benches[0].stream_seed, 0)
+        with evaluator.open(design, self._spec.run) as guest:
+            result = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream))
         if result.snapshot is None:
             raise ValueError(f"it did not come to the end of a stream: {result.evaluation.detail}")
         return result.snapshot
@@ -131,9 +163,19 @@ class Worker:
         self._backend.close()
 
 
-def key_of(spec: WorkerSpec, source: Source, digest: str, design: Design, split: Split, index: int) -> EvaluationKey:
+def key_of(
+    bench: Bench,
+    source: Source,
+    digest: str,
+    design: Design,
+    split: Split,
+    index: int,
+    order: int = 0,
+    experience: Experience = "own",
+) -> EvaluationKey:
     """The ledger's key of an evaluation, without a sandbox at hand and without making the stream."""
-    return spec.setting.key(design, source.stream_name(split, spec.stream_seed, index), split, digest)
+    name = source.stream_name(split, bench.stream_seed, index)
+    return bench.setting.key(design, name, split, digest, order, experience)
 
 
 def pack(result: Result) -> tuple[bytes, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,14 +15,27 @@ from sandbox.agents.base import Agent
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.agents.literal import LiteralAgent
 from sandbox.streams.base import Source
+from sandbox.streams.data.bfcl_memory import BfclMemorySettings, BfclMemorySource
+from sandbox.streams.data.jsonl import JsonlSettings, JsonlSource
+from sandbox.streams.data.locomo import LocomoSettings, LocomoSource
+from sandbox.streams.data.longmemeval import LongMemEvalSettings, LongMemEvalSource
+from sandbox.streams.data.memoryagentbench import MemoryAgentBenchSettings, MemoryAgentBenchSource
+from sandbox.streams.data.reading import explain
+from sandbox.streams.facts import FactsSettings, FactsSource
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
 from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
 
 MakeAgent = Callable[[np.random.Generator], Agent]
 
 SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
+    "facts": (FactsSource, FactsSettings),
     "household": (HouseholdSource, HouseholdSettings),
     "textworld": (TextWorldSource, TextWorldSettings),
+    "jsonl": (JsonlSource, JsonlSettings),
+    "locomo": (LocomoSource, LocomoSettings),
+    "longmemeval": (LongMemEvalSource, LongMemEvalSettings),
+    "memoryagentbench": (MemoryAgentBenchSource, MemoryAgentBenchSettings),
+    "bfcl-memory": (BfclMemorySource, BfclMemorySettings),
 }
 AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent, "literal": LiteralAgent}
 
@@ -35,19 +49,22 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
     """Make a source of tasks.
 
     Args:
-        name: `household`, `textworld`, or ``module:Name`` of a callable that takes the settings by keyword.
-        folder: where modules of one's own are looked for first.
+        name: one of `SOURCES`, or ``module:Name`` of a callable that takes the settings by keyword.
+        folder: where modules of one's own are looked for first, and what a relative `path` in the settings starts from.
 
     Raises:
         ValueError: there is none of that name, or it does not take the settings.
     """
     if name in SOURCES:
         make, kind = SOURCES[name]
+        given = dict(settings)
+        if isinstance(given.get("path"), str):
+            given["path"] = str(Path(folder) / Path(given["path"]).expanduser())
         try:
-            return make(TypeAdapter(kind).validate_python(dict(settings)))
+            parsed = TypeAdapter(kind).validate_python(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise ValueError(explain(error)) from error
+        return make(parsed)
     try:
         return cast(Source, _find(name, folder, "source", tuple(SOURCES))(**settings))
     except TypeError as error:

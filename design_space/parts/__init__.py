@@ -1,6 +1,6 @@
 """Parts of modular memories. What is imported here is what a composed design (or a model that writes one) may use."""
 
-from design_space.parts.encoders import Encoder, FactEncoder, RuleEncoder, StepEncoder, TrajectoryEncoder
+from design_space.parts.encoders import Encoder, FactEncoder, NoteEncoder, RuleEncoder, StepEncoder, TrajectoryEncoder
 from design_space.parts.entries import Entry
 from design_space.parts.keys import BothKey, GoalKey, Key, ObjectKey, SituationKey
 from design_space.parts.managers import Fifo, KeepAll, Manager, MergeSimilar, UtilityPruning
@@ -26,6 +26,7 @@ __all__ = [
     "MergeSimilar",
     "ModularMemory",
     "NoValue",
+    "NoteEncoder",
     "ObjectKey",
     "Parts",
     "QValue",

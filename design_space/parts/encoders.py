@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -12,6 +13,7 @@ from design_space.text import VARIABLE, normal, words
 
 UNTOLD = frozenset({"carrying", "nothing"})
 """Words of a line about what is held that name nothing."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 class Encoder(Protocol):
@@ -46,7 +48,7 @@ class TrajectoryEncoder:
 
 
 class StepEncoder:
-    """One case a step: in this situation this action had this return-to-go.
+    """One case a step: in this situation this action had this return-to-go. In a dialogue, one turn a step.
 
     Args:
         discount: per step, on what was earned later.
@@ -63,6 +65,9 @@ class StepEncoder:
     def encode(self, episode: Episode) -> list[Entry]:
         entries = []
         for step, earned in zip(episode.steps, returns(episode, self._discount), strict=True):
+            if not step.action:
+                entries.append(said(episode.goal, step.observation))
+                continue
             value = self._baseline.take(earned)
             if self._gains and value <= 0.5:
                 continue
@@ -120,6 +125,8 @@ class RuleEncoder:
         entries = []
         earned = returns(episode, self._discount)
         for (step, told), gain in zip(told_lines(episode), earned, strict=True):
+            if not step.action:
+                continue
             value = self._baseline.take(gain)
             if self._gains and value <= 0.5:
                 continue
@@ -191,6 +198,8 @@ class FactEncoder:
         touched: dict[str, None] = {}
         steps = episode.steps
         for i, step in enumerate(steps):
+            if not step.action:
+                continue
             now = set(words(steps[i + 1].situation if i + 1 < len(steps) else step.observation))
             fresh = now - set(words(step.situation)) - set(words(step.action))
             for past in steps[max(0, i + 1 - self._reach) : i + 1]:
@@ -222,6 +231,37 @@ class FactEncoder:
         chance = (hits + self._doubt * base) / (tries + self._doubt)
         text = f"{word}: seen after {action} ({hits} of {tries} times)"
         return Entry("", text, goal, word, f"{word}\n! {word}", action, max(0.5, chance / (chance + base)), count=0)
+
+
+class NoteEncoder:
+    """What was said in a dialogue, in its own words; of a task that is played, each action with its answer.
+
+    The chunks of retrieval-augmented generation, as MemoryAgentBench's simple agents keep them (arXiv 2507.05257).
+
+    Args:
+        unit: what a note holds.
+        least_words: words, without the commonest, that a note has at least; less is small talk.
+    """
+
+    SPACE: ClassVar[Space] = Space(unit=Choice(("sentence", "turn", "session"), "sentence"), least_words=Int(1, 6, 2))
+
+    def __init__(self, unit: str = "sentence", least_words: int = 2) -> None:
+        self._unit = unit
+        self._least_words = least_words
+
+    def encode(self, episode: Episode) -> list[Entry]:
+        turns = [f"{step.action}: {step.observation}" if step.action else step.observation for step in episode.steps]
+        if self._unit == "session":
+            turns = ["\n".join(turns)]
+        pieces = [
+            piece for turn in turns for piece in (_SENTENCE_END.split(turn) if self._unit == "sentence" else [turn])
+        ]
+        return [said(episode.goal, piece) for piece in pieces if len(words(piece)) >= self._least_words]
+
+
+def said(goal: str, text: str) -> Entry:
+    """An entry that quotes; it is about all of its words."""
+    return Entry("", text, goal, text, text, "", value=0.5)
 
 
 def held_lines(situation: str) -> list[str]:

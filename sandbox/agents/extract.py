@@ -26,10 +26,12 @@ def read(question: str, texts: Sequence[str], coverage: float) -> str:
     """Return the best sentence, at most 40 words of it; `NOT_TOLD` if none holds enough of the question.
 
     Args:
+        question: what counts of it are its sentences with a question mark, if it has one: the others say in which form
+            an answer is wanted, or when it is asked.
         texts: what was recalled, best first.
         coverage: the least share of the question's words, each weighed by its rarity among the sentences, in [0, 1].
     """
-    wanted = _stems(question) - _ASKING
+    wanted = _stems(_asked(question)) - _ASKING
     pieces = [(rank, piece) for rank, text in enumerate(texts) for piece in _pieces(text)]
     counts = Counter(word for _, piece in pieces for word in _stems(piece) & wanted)
     weight = {word: math.log(1.0 + len(pieces) / (0.5 + counts[word])) for word in wanted}
@@ -40,6 +42,10 @@ def read(question: str, texts: Sequence[str], coverage: float) -> str:
         if held - _LATER * min(rank, 20) > score and held >= coverage:
             best, score = piece, held - _LATER * min(rank, 20)
     return best
+
+
+def _asked(question: str) -> str:
+    return " ".join(part for part in _END.split(question) if part.endswith("?")) or question
 
 
 def _pieces(text: str) -> list[str]:

@@ -77,8 +77,8 @@ class Stream:
     Attributes:
         name: says source, settings, split, seed and position; equal names mean equal tasks.
         family: names the hidden regularities that its tasks share; splits share no family.
-        sessions: what the memory is told before the first task: dialogue sessions, whose steps have an observation and
-            nothing else, oldest first.
+        sessions: what the memory is told before the first task, oldest first: dialogue sessions, whose steps have an
+            observation and nothing else; in data of one's own also episodes with actions and rewards.
     """
 
     name: str

@@ -22,8 +22,9 @@ from archive.card import Card
 from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
 from archive.ledger import Ledger
+from archive.page import script_safe
 from archive.records import Decision, DesignRow, DesignStatus, Proposal, ProposalVerdict, Purpose
-from archive.report import render, script_safe, write
+from archive.report import render, write
 from archive.repository import Repository
 from archive.statistics import Verdict
 from design_space import Design, DesignId, Evaluation, EvaluationKey, Outcome
@@ -570,7 +571,7 @@ def test_page_is_replaced_whole(run: Run, tmp_path: Path) -> None:
     assert write(run.ledger, run.repository, target, "second", CONFIG) == target
     assert "second · Mnemogen" in target.read_text("utf-8")
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
-    with pytest.raises(ArchiveUnwritable, match="cannot write the report"):
+    with pytest.raises(ArchiveUnwritable, match="cannot write the page"):
         write(run.ledger, run.repository, target / "below", "third", CONFIG)
 
 

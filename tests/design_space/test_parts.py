@@ -28,6 +28,7 @@ from design_space.parts import (
     KeepAll,
     MergeSimilar,
     ModularMemory,
+    NoteEncoder,
     NoValue,
     ObjectKey,
     Parts,
@@ -346,3 +347,30 @@ def test_an_empty_memory_recalls_nothing_and_a_full_one_the_best_first() -> None
     assert 0 < len(recall.items) <= 10
     assert all(item.value is not None and 0.0 <= item.value <= 1.0 for item in recall.items)
     assert len({item.id for item in recall.items}) == len(recall.items)
+
+
+TALK = Episode(
+    "d1",
+    "a conversation",
+    (Step("", "", "user: Good day. My cat is called Tom."), Step("", "", "assistant: I see.")),
+)
+
+
+@pytest.mark.parametrize(
+    ("unit", "texts"),
+    [
+        ("sentence", ["My cat is called Tom."]),
+        ("turn", ["user: Good day. My cat is called Tom."]),
+        ("session", ["user: Good day. My cat is called Tom.\nassistant: I see."]),
+    ],
+)
+def test_notes_quote_a_dialogue_and_leave_small_talk_out(unit: str, texts: list[str]) -> None:
+    notes = NoteEncoder(unit=unit, least_words=4).encode(TALK)
+    assert [note.text for note in notes] == texts
+    assert all(note.objects == note.text and not note.action for note in notes)
+
+
+def test_a_dialogue_teaches_no_rules_and_no_facts_of_actions() -> None:
+    assert [entry.text for entry in StepEncoder(admit="gains").encode(TALK)] == [s.observation for s in TALK.steps]
+    assert RuleEncoder().encode(TALK) == []
+    assert FactEncoder().encode(TALK) == []

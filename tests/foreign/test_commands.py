@@ -13,6 +13,7 @@ from archive.card import Card
 from archive.export import Provenance, export
 from archive.inline import inline
 from design_space import Design
+from meta_agent.arena import load
 from meta_agent.config import dump
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
@@ -109,3 +110,11 @@ def test_an_exported_foreign_design_does_what_it_did(memory: Opener, tmp_path: P
             provenance=Provenance("none"),
         )
         assert list(place.rglob("memory.py"))
+
+
+def test_an_arena_takes_foreign_files_beside_names_of_the_catalogue(tmp_path: Path) -> None:
+    designs = f"[rag, 'alma:{HERE / 'alma_graph.py'}', 'evolvelab:{HERE / 'evolvelab_cases.py'}']"
+    (tmp_path / "arena.yaml").write_text(f"name: small\nstreams: [facts]\ndesigns: {designs}\n")
+    entrants = load(tmp_path / "arena.yaml").entrants()
+    assert set(entrants) == {"no_memory", "rag", "alma_graph", "evolvelab_cases"}
+    assert entrants["alma_graph"].id == design_of("alma_graph").id

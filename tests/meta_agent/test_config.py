@@ -14,7 +14,7 @@ from meta_agent.config import Config, dump, load, parse
 from meta_agent.errors import BadInput
 
 PROJECT = Path(__file__).parents[2]
-CONFIGS = sorted((PROJECT / "configs").glob("*.yaml"))
+CONFIGS = sorted(set((PROJECT / "configs").glob("*.yaml")) - {PROJECT / "configs" / "arena.yaml"})
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 
 
@@ -61,6 +61,14 @@ def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:
             load(path)
     with pytest.raises(BadInput, match="cannot read"):
         load(tmp_path / "absent.yaml")
+
+
+def test_a_file_of_tasks_that_cannot_be_used_is_bad_input_with_its_line(tmp_path: Path) -> None:
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"history": "anna", "question": "Who?", "answer": "Tom"}\n')
+    override = f"stream={{source: jsonl, settings: {{path: {tasks}}}}}"
+    with pytest.raises(BadInput, match=rf"stream: {tasks}, line 1: unknown key 'answer'; expected"):
+        load(QUICKSTART, (override,))
 
 
 def test_every_key_is_read_somewhere() -> None:

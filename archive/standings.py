@@ -1,0 +1,148 @@
+"""Designs side by side on the same streams: scores, ranks, and how sure the ranks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from archive.certificate import to_json
+from archive.statistics import Interval, by_stream, mean_interval, paired_difference
+from design_space import Evaluation
+
+RESAMPLES = 4_000
+"""Draws of streams behind a rank's interval."""
+
+Scores = Mapping[str, Mapping[str, float]]
+"""By design and stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One design on one kind of tasks.
+
+    Attributes:
+        rank: 1 is the best by mean score; designs of equal means share the middle of their places.
+        rank_low, rank_high: between which it lies in 95 % of resamples of the streams (Efron's bootstrap).
+        gain: over no memory, paired; due_to_memory, due_to_family: what amnesia, and another family's experience, do
+            not bring; None where not measured.
+        found: share of questions whose gold stood in the recall; None where tasks are played.
+        failed: evaluations that did not end as scored.
+    """
+
+    name: str
+    design: str
+    score: Interval
+    gain: Interval
+    rank: float
+    rank_low: float
+    rank_high: float
+    due_to_memory: Interval | None
+    due_to_family: Interval | None
+    found: Interval | None
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of tasks with one agent.
+
+    Attributes:
+        spread_p: Friedman's test over all designs: how often ranks would differ so much by chance alone; None if fewer
+            than three designs, or if all streams rank them equally.
+    """
+
+    stream: str
+    agent: str
+    protocol: str
+    streams: int
+    tasks: int
+    note: str
+    placed: tuple[Placed, ...]
+    spread_p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """All tables of an arena, and what is needed to get them again."""
+
+    name: str
+    seed: int
+    tables: tuple[Table, ...]
+    backend: str
+    guest: str
+    versions: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """Return it as JSON; no figure in it is a time, so equal evaluations give equal text."""
+        return to_json(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One design's evaluations on the streams of a table; those of its controls are empty where not made."""
+
+    name: str
+    design: str
+    own: Sequence[Evaluation]
+    amnesia: Sequence[Evaluation] = ()
+    shuffled: Sequence[Evaluation] = ()
+
+
+def place(entrants: Sequence[Entrant], baseline: str) -> tuple[Placed, ...]:
+    """Rank designs on the streams that all of them saw, the best first.
+
+    Args:
+        baseline: name of the entrant that gains are measured against.
+
+    Raises:
+        ValueError: the entrants share no stream, or the baseline is not among them.
+    """
+    scores = {entrant.name: by_stream(entrant.own) for entrant in entrants}
+    if baseline not in scores:
+        raise ValueError(f"the baseline {baseline!r} is not among the entrants")
+    shared = [stream for stream in scores[baseline] if all(stream in theirs for theirs in scores.values())]
+    if not shared:
+        raise ValueError("the entrants share no stream")
+    grid = np.array([[scores[entrant.name][stream] for stream in shared] for entrant in entrants])
+    ranks = _ranks(grid.mean(axis=1))
+    draws = np.random.default_rng(len(shared)).integers(len(shared), size=(RESAMPLES, len(shared)))
+    resampled = np.stack([_ranks(grid[:, draw].mean(axis=1)) for draw in draws])
+    low, high = np.quantile(resampled, (0.025, 0.975), axis=0)
+    placed = []
+    for i, entrant in enumerate(entrants):
+        own = scores[entrant.name]
+        shares = [sum(evaluation.found) / len(evaluation.found) for evaluation in entrant.own if evaluation.found]
+        placed.append(
+            Placed(
+                name=entrant.name,
+                design=entrant.design,
+                score=mean_interval(grid[i].tolist()),
+                gain=paired_difference(own, scores[baseline]),
+                rank=float(ranks[i]),
+                rank_low=float(low[i]),
+                rank_high=float(high[i]),
+                due_to_memory=paired_difference(own, by_stream(entrant.amnesia)) if entrant.amnesia else None,
+                due_to_family=paired_difference(own, by_stream(entrant.shuffled)) if entrant.shuffled else None,
+                found=mean_interval(shares) if shares else None,
+                failed=sum(evaluation.outcome.value != "scored" for evaluation in entrant.own),
+            )
+        )
+    return tuple(sorted(placed, key=lambda one: (one.rank, one.name)))
+
+
+def spread(entrants: Sequence[Entrant]) -> float | None:
+    """Friedman's p over the streams that all entrants saw; see `Table`."""
+    scores = [by_stream(entrant.own) for entrant in entrants]
+    shared = [stream for stream in scores[0] if all(stream in theirs for theirs in scores)]
+    rows = [[theirs[stream] for stream in shared] for theirs in scores]
+    if len(rows) < 3 or len(shared) < 2 or all(len(set(column)) == 1 for column in zip(*rows, strict=True)):
+        return None
+    return float(stats.friedmanchisquare(*rows).pvalue)
+
+
+def _ranks(means: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Mid-ranks, 1 for the highest; means that differ by rounding alone are equal."""
+    return np.asarray(stats.rankdata(-np.round(means, 9)), dtype=np.float64)

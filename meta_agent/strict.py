@@ -1,0 +1,103 @@
+"""Strict parsing of YAML: what is wrong is said in one sentence that names the nearest valid key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from meta_agent.errors import BadInput
+
+
+class Strict(BaseModel):
+    """Takes no key that it does not know, and does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def read_yaml(kind: type[Model], path: Path, overrides: tuple[str, ...], example: str) -> Model:
+    """Read a file.
+
+    Args:
+        overrides: ``key.key=value`` each, the value in YAML.
+        example: a file that is right, for messages.
+
+    Raises:
+        BadInput: no such file, no YAML, an unknown key (the nearest valid one is named), a value out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the config {path}: {error}", f"name a YAML file, such as {example}") from error
+    return parse_yaml(kind, text, str(path), overrides, example)
+
+
+def parse_yaml(kind: type[Model], text: str, where: str, overrides: tuple[str, ...], example: str) -> Model:
+    """Parse what stood in a file; `where` names it in messages."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{where} is no YAML: {' '.join(str(error).split())}", "mend the file") from error
+    if not isinstance(data, dict):
+        raise BadInput(f"{where} holds a {type(data).__name__}, wanted keys and values", f"see {example}")
+    for override in overrides:
+        _override(data, override)
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        hint = f"see {example} for a complete config"
+        raise BadInput(f"{where}: {_explain(kind, error)}", hint) from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise BadInput(f"--set {override!r} is not KEY=VALUE", "such as --set budget.evaluations=200")
+    place = data
+    *parents, last = path.split(".")
+    for name in parents:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise BadInput(f"--set {override!r}: {name!r} holds a value, not keys")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {override!r}: the value is no YAML") from error
+
+
+def _explain(kind: type[Strict], error: ValidationError) -> str:
+    """The first thing that is wrong, in words, with the nearest valid key where one is unknown."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _keys(kind, first["loc"][:-1])
+        return f"unknown key {place!r}{nearest(str(first['loc'][-1]), known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place or 'config'}: {message}"
+
+
+def _keys(kind: type[Strict], location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys at a place in a config."""
+    model: Any = kind
+    for part in location:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            return []
+        model = field.annotation
+    fields: Any = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", {})
+    return list(fields)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """For the end of a message about an unknown name: the one that was probably meant, or all there are."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""
