@@ -32,5 +32,5 @@ $(VENV)/demo: $(VENV)/python pyproject.toml
 	touch $@
 
 $(VENV)/dev: $(VENV)/demo
-	$(BIN)/python -m pip install --quiet --editable '.[dev,textworld]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,textworld,foreign]'
 	touch $@

@@ -22,6 +22,8 @@ ROOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = MappingProxyType(
     {
         "Memory": (frozenset({"retrieve", "update"}), frozenset()),
         "ModularMemory": (frozenset({"compose"}), frozenset({"retrieve", "update", "snapshot", "restore"})),
+        "AlmaMemory": (frozenset(), frozenset({"retrieve", "update", "snapshot", "restore"})),
+        "EvolveLabMemory": (frozenset(), frozenset({"retrieve", "update", "snapshot", "restore"})),
     }
 )
 """For each base class: the methods that a design owes, and those that it is given."""

@@ -13,6 +13,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
+from design_space.foreign import wrap
 from design_space.source import ROOTS, Class, Function, Module, Problem, class_name, cut, parse, read_space, space_of
 from design_space.space import Space
 
@@ -30,6 +31,7 @@ _LIBRARY = (
 DESIGN_MODULES = frozenset(
     {"design_space", "design_space.memory", "design_space.space", "design_space.text", "design_space.parts"}
     | {f"design_space.parts.{name}" for name in _PARTS.split()}
+    | {f"design_space.foreign.{style}" for style in wrap.SYSTEMS}
 )
 ALLOWED_MODULES = DESIGN_MODULES | frozenset(_LIBRARY.split())
 _OPEN = "the standard library's data modules (re, json, math, collections, dataclasses, ...), numpy and design_space"
@@ -102,7 +104,8 @@ def _design_problems(module: Module) -> Iterator[Problem]:
     for design in memories:
         for base in design.node.bases:
             if isinstance(base, ast.Name) and base.id in ROOTS and base.id not in module.origins:
-                package = "design_space" if base.id == "Memory" else "design_space.parts"
+                foreign = f"design_space.foreign.{wrap.ADAPTERS.get(base.id)}" if base.id in wrap.ADAPTERS else ""
+                package = foreign or ("design_space" if base.id == "Memory" else "design_space.parts")
                 if "*" not in module.origins:
                     yield Problem(base.lineno, f"`{base.id}` is not imported: `from {package} import {base.id}`")
     if len(leaves) > 1:
@@ -149,9 +152,24 @@ def _class_problems(design: Class, module: Module) -> Iterator[Problem]:
             yield Problem(node.lineno, str(error))
     if "__init__" in methods:
         yield from _constructor(methods["__init__"], space)
+    yield from _foreign_problems(design, module)
     mode = module.attribute(design, "RETRIEVE")
     if mode is not None and not (isinstance(mode, ast.Constant) and mode.value in ("task", "step")):
         yield Problem(mode.lineno, 'RETRIEVE is not a literal: "task" (asked before each task) or "step"')
+
+
+def _foreign_problems(design: Class, module: Module) -> Iterator[Problem]:
+    """What is wrong with the text that an adapter of another system is given."""
+    style = next((wrap.ADAPTERS[base] for base in module.lineage(design)[1] if base in wrap.ADAPTERS), None)
+    if style is None:
+        return
+    node = module.attribute(design, "SOURCE")
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        yield Problem(design.node.lineno, "SOURCE is not a literal text; `mnemogen check FILE --from` wraps a file")
+        return
+    for problem in wrap.examine(style, node.value)[0]:
+        place = f"line {problem.line} of SOURCE: " if problem.line else "SOURCE: "
+        yield Problem(node.lineno, f"{place}{problem.message}")
 
 
 def _imports(tree: ast.Module) -> Iterator[Problem]:

@@ -12,11 +12,13 @@ from archive.ledger import Ledger
 from archive.records import Purpose
 from archive.standings import Entrant, Standings, Table, place, spread
 from design_space import Design, Evaluation, catalogue
+from design_space.foreign import wrap
 from meta_agent.config import NAME, SandboxConfig, WorkersConfig
 from meta_agent.evaluations import Evaluations
 from meta_agent.panel import Stand, find, record_opening
 from meta_agent.policy import Request
 from meta_agent.progress import Progress
+from meta_agent.session import system
 from meta_agent.single import read_design
 from meta_agent.strict import Strict, read_yaml
 from meta_agent.worker import Bench
@@ -33,7 +35,7 @@ class ArenaConfig(Strict):
     Attributes:
         streams: names of the panel, or stands of one's own.
         agents: with each of them; the controls are measured with the first.
-        designs: names of the catalogue or files; empty is the whole catalogue.
+        designs: names of the catalogue or files, one of another system as ``alma:FILE``; empty is the whole catalogue.
         controls: measured for every design beside its score.
     """
 
@@ -68,7 +70,9 @@ class ArenaConfig(Strict):
         names = self.designs or catalogue.names()
         found = {BASELINE: catalogue.load(BASELINE)}
         for name in names:
-            design = read_design(Path(name))
+            prefix, colon, file = name.partition(":")
+            foreign = bool(colon) and prefix in wrap.SYSTEMS
+            design = read_design(Path(file), system(prefix)) if foreign else read_design(Path(name))
             found[design.name] = design
         return found
 

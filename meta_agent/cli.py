@@ -21,8 +21,21 @@ import typer
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
 from meta_agent import judging, looking
 from meta_agent.errors import BadInput, MnemogenError
-from meta_agent.session import backend_kind, reap, stoppable
-from meta_agent.terminal import RUNS, AsJson, Overrides, RayAddress, RunName, Runs, Workers, err, out, print_json, say
+from meta_agent.session import backend_kind, reap, stoppable, system
+from meta_agent.terminal import (
+    RUNS,
+    AsJson,
+    From,
+    Overrides,
+    RayAddress,
+    RunName,
+    Runs,
+    Workers,
+    err,
+    out,
+    print_json,
+    say,
+)
 from sandbox.backend import SandboxUnavailable
 
 app = typer.Typer(
@@ -170,11 +183,12 @@ def stop(name: RunName, runs: Runs = RUNS) -> None:
 def check(
     file: Annotated[Path, typer.Argument(help="a design of your own")],
     backend: Annotated[str, typer.Option("--backend", help="auto, docker or embedded")] = "auto",
+    style: From = "mnemogen",
 ) -> None:
     """Is this file a valid design, and does it hold its contract in the sandbox?"""
     from meta_agent.single import check_file
 
-    told = check_file(file, backend_kind(backend))
+    told = check_file(file, backend_kind(backend), system(style))
     say(f"{file}: {told}")
 
 
@@ -185,13 +199,14 @@ def evaluate(
     overrides: Overrides = [],  # noqa: B006 - typer reads the default, nobody changes it
     streams: Annotated[int, typer.Option("--streams", min=2, help="fresh validation streams")] = 8,
     as_json: AsJson = False,
+    style: From = "mnemogen",
 ) -> None:
     """Score a design beside the controls."""
     from meta_agent import config as configs
     from meta_agent.console import summarise
     from meta_agent.single import evaluate_file
 
-    final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err)
+    final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err, system(style))
     if as_json:
         print_json(json.loads(final.to_json()))
     else:

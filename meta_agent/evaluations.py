@@ -25,8 +25,12 @@ Told = list[tuple[Request, list[Evaluation]]]
 """Each request with its evaluations in the order of its streams; fewer of them where the design broke its contract."""
 
 
-def worker_spec(config: Config) -> WorkerSpec:
-    """What the workers need to know of a config."""
+def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
+    """What the workers need to know of a config.
+
+    Args:
+        extras: what their sandboxes hold on top, for designs of other systems; see `sandbox.bundle`.
+    """
     evaluation = config.evaluation
     setting = Setting(
         protocol=evaluation.protocol,
@@ -44,6 +48,7 @@ def worker_spec(config: Config) -> WorkerSpec:
         backend=sandbox.backend,
         runtime=sandbox.runtime,
         prestart=sandbox.prestart,
+        extras=extras,
     )
 
 

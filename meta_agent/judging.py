@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meta_agent.session import backend_kind, reap, stoppable
-from meta_agent.terminal import RUNS, AsJson, Overrides, RayAddress, Runs, Workers, err, say
+from meta_agent.session import backend_kind, reap, stoppable, system
+from meta_agent.terminal import RUNS, AsJson, From, Overrides, RayAddress, Runs, Workers, err, say
 
 if TYPE_CHECKING:
     from archive.ledger import Ledger
@@ -38,26 +38,30 @@ def judge(
     ray_address: RayAddress = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    style: From = "mnemogen",
 ) -> None:
     """What is this memory worth? An honest certificate: gains over controls, amnesia, another family's experience."""
     from archive.certificate import Repeat
     from archive.certificate_page import render
     from archive.page import write_page
+    from design_space.foreign.wrap import extras_of
     from meta_agent import panel
     from meta_agent.console import show_certificate
     from meta_agent.judge import AGENT, OTHER_AGENT, Judge, versions
     from meta_agent.single import read_design
     from sandbox.backend import Limits
 
-    design = read_design(file)
+    design = read_design(file, system(style))
     stands = panel.choose(streams)
     limits = Limits()
     benches = [stand.bench(agent, seed, limits) for stand in stands for agent in (AGENT, OTHER_AGENT)]
     folder = runs / f"judge-{design.name}-{design.id[:8]}"
-    with _session(folder, benches, limits, backend, workers, ray_address) as session:
+    extras = extras_of(design.source)
+    with _session(folder, benches, limits, backend, workers, ray_address, extras) as session:
         names = ",".join(stand.name for stand in stands)
+        origin = [] if style == "mnemogen" else ["--from", style]
         repeat = Repeat(
-            command=shlex.join(["mnemogen", "judge", file.name, "--streams", names, "--seed", str(seed)]),
+            command=shlex.join(["mnemogen", "judge", file.name, *origin, "--streams", names, "--seed", str(seed)]),
             seed=seed,
             guest=session.facts.digest,
             backend=session.facts.backend,
@@ -86,6 +90,7 @@ def arena(
     """The catalogue, and designs of your own, side by side: ranks with their uncertainty, on every kind of tasks."""
     from archive.page import write_page
     from archive.standings_page import render
+    from design_space.foreign.wrap import extras_of
     from meta_agent.arena import Arena, benches, load
     from meta_agent.console import show_standings
     from meta_agent.judge import versions
@@ -93,7 +98,8 @@ def arena(
     parsed = load(config, tuple(overrides))
     folder = runs / parsed.name
     places = benches(parsed)
-    with _session(folder, places, parsed.limits, parsed.sandbox.backend, workers, ray_address) as session:
+    extras = tuple(sorted({extra for design in parsed.entrants().values() for extra in extras_of(design.source)}))
+    with _session(folder, places, parsed.limits, parsed.sandbox.backend, workers, ray_address, extras) as session:
         facts = session.facts
         ring = Arena(parsed, session.evaluations, session.ledger, session.progress)
         standings = ring.run(facts.backend, facts.digest, versions(parsed.stands))
@@ -123,6 +129,7 @@ def _session(
     backend: str,
     workers: int | None,
     ray_address: str | None,
+    extras: tuple[str, ...] = (),
 ) -> Iterator[_Session]:
     """Evaluations on these benches, filed in the folder's ledger; what it holds already is not paid for again."""
     from archive.ledger import Ledger
@@ -134,7 +141,7 @@ def _session(
     from meta_agent.worker import WorkerSpec
 
     run = RunFolder(folder)
-    spec = WorkerSpec(folder.name, tuple(benches), str(Path.cwd()), limits, backend_kind(backend), None, 1)
+    spec = WorkerSpec(folder.name, tuple(benches), str(Path.cwd()), limits, backend_kind(backend), None, 1, extras)
     with run.held(), stoppable() as stopping:
         reap(folder.name)
         try:

@@ -7,12 +7,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import cast
+from typing import Literal, cast
 
 from meta_agent.errors import BadInput
 from meta_agent.terminal import say
 from sandbox.backend import SandboxUnavailable
 from sandbox.choose import Kind
+
+Style = Literal["mnemogen", "alma", "evolvelab"]
+"""Which system a design was written for."""
 
 
 @contextmanager
@@ -48,6 +51,13 @@ def reap(run_name: str | None) -> list[str]:
         return reaper.reap(client, run_name)
     finally:
         client.close()
+
+
+def system(name: str) -> Style:
+    """Raises BadInput if no design is written for a system of this name."""
+    if name not in ("mnemogen", "alma", "evolvelab"):
+        raise BadInput(f"unknown system {name!r}", "--from mnemogen, alma or evolvelab; see docs/foreign.md")
+    return cast(Style, name)
 
 
 def backend_kind(name: str) -> Kind:

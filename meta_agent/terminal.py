@@ -18,6 +18,7 @@ Who = Annotated[str, typer.Argument(help="a design: its id, the beginning of it,
 Runs = Annotated[Path, typer.Option("--runs", help="folder that holds the runs")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as budget.evaluations=200; repeatable")]
+From = Annotated[str, typer.Option("--from", help="the system it was written for: mnemogen, alma or evolvelab")]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="of a Ray cluster; default: this machine")]
 Workers = Annotated[int | None, typer.Option("--workers", help="processes; results do not depend on it")]
 

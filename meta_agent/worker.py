@@ -43,6 +43,7 @@ class WorkerSpec:
         run: name of the run, for the labels of its containers.
         benches: what designs are tried on; a search has one.
         folder: where modules of one's own are looked for.
+        extras: what the sandbox holds on top for designs of other systems, see `sandbox.bundle`.
     """
 
     run: str
@@ -52,6 +53,7 @@ class WorkerSpec:
     backend: Kind
     runtime: str | None
     prestart: int
+    extras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Worker:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
-        self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime)
+        self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime, spec.extras)
         self._evaluators = [
             Evaluator(
                 bench.open_source(spec.folder),

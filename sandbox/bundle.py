@@ -4,11 +4,16 @@ Both backends that isolate are made of the same two folders, kept in the user's 
 
     base-<hash>/    usr/local (interpreter, standard library, shared libraries), opt/packages (numpy), mount points
     guest-<hash>/   design_space (without the catalogue) and sandbox/guest
+
+What only some designs need comes on top as *extras*, each combination in folders of its own: ``foreign`` adds the
+adapters of `design_space.foreign` to the guest's folder, ``networkx`` that package to the base.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -35,6 +40,10 @@ _DEVICES = ("null", "zero", "urandom", "random")
 _SANDBOX = '"""What runs inside the sandbox."""\n'
 _HOST_ONLY = frozenset({"compose.py", "source.py", "validate.py", "episodes.py"})
 """Files of `design_space` that no design needs: changing a message in them must not make every score a new one."""
+_FOREIGN_HOST_ONLY = frozenset({"wrap.py"})
+EXTRAS = ("foreign", "networkx")
+PACKAGE_EXTRAS = frozenset({"networkx"})
+"""Extras that are packages: pure Python, and nothing that they need besides."""
 _LEFT_OUT = re.compile(
     r"^(site-packages|dist-packages|tests?|idlelib|idle_test|turtledemo|tkinter|ensurepip|lib2to3|config-.*|pydoc_data"
     r"|__pycache__|_tkinter\..*|_test.*\.so|_ctypes_test.*|_xx.*|xx.*\.so|.*\.(pyi|pyc|a|exe|h|lib))$"
@@ -54,17 +63,43 @@ class Bundle:
     digest: str
 
 
-def digest(project: Path = PROJECT) -> str:
-    """Hash of our files and of the versions of interpreter and numpy; takes a few milliseconds."""
-    return hash_of([base_digest(), guest_digest(project)])
+def digest(project: Path = PROJECT, extras: tuple[str, ...] = ()) -> str:
+    """Hash of our files and of the versions of interpreter and packages; takes a few milliseconds.
+
+    Raises:
+        ValueError: an extra is unknown.
+        SandboxUnavailable: a package that is wanted is not installed here.
+    """
+    return hash_of([base_digest(extras), guest_digest(project, extras)])
 
 
-def base_digest() -> str:
-    return hash_of([_LAYOUT, sys.version, platform.machine(), *platform.libc_ver(), np.__version__])
+def base_digest(extras: tuple[str, ...] = ()) -> str:
+    versions = [f"{name}=={version}" for name, version in package_versions(extras)]
+    return hash_of([_LAYOUT, sys.version, platform.machine(), *platform.libc_ver(), np.__version__, *versions])
 
 
-def guest_digest(project: Path = PROJECT) -> str:
-    return hash_of(part for name, content in _guest_files(project) for part in (name, content))
+def guest_digest(project: Path = PROJECT, extras: tuple[str, ...] = ()) -> str:
+    return hash_of(part for name, content in _guest_files(project, extras) for part in (name, content))
+
+
+def package_versions(extras: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Name and version of each package that the extras add.
+
+    Raises:
+        ValueError: an extra is unknown.
+        SandboxUnavailable: a package is not installed here.
+    """
+    if unknown := set(extras) - set(EXTRAS):
+        raise ValueError(f"unknown extras {sorted(unknown)}, known are {', '.join(EXTRAS)}")
+    found = []
+    for name in sorted(PACKAGE_EXTRAS.intersection(extras)):
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError as error:
+            raise SandboxUnavailable(
+                f"the design imports {name}, which is not installed beside mnemogen", "pip install 'mnemogen[foreign]'"
+            ) from error
+    return found
 
 
 def hash_of(parts: Iterable[str | bytes]) -> str:
@@ -76,13 +111,16 @@ def hash_of(parts: Iterable[str | bytes]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _guest_files(project: Path) -> Iterator[tuple[str, bytes]]:
+def _guest_files(project: Path, extras: tuple[str, ...] = ()) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file of ours that goes in: the catalogue holds other designs, so it stays out."""
     yield "sandbox/__init__.py", _SANDBOX.encode()
     for folder in ("design_space", "design_space/parts", "sandbox/guest"):
         for file in sorted((project / folder).glob("*.py")):
             if folder != "design_space" or file.name not in _HOST_ONLY:
                 yield f"{folder}/{file.name}", file.read_bytes()
+    for file in sorted((project / "design_space/foreign").glob("*.py")) if "foreign" in extras else ():
+        if file.name not in _FOREIGN_HOST_ONLY:
+            yield f"design_space/foreign/{file.name}", file.read_bytes()
 
 
 def environment(base: str = "", guest: str = GUEST) -> dict[str, str]:
@@ -116,36 +154,38 @@ def cache_folder() -> Path:
     return Path("/var/cache/mnemogen") if os.geteuid() == 0 else Path.home() / ".cache" / "mnemogen"
 
 
-def ensure(cache: Path | None = None) -> Bundle:
+def ensure(cache: Path | None = None, extras: tuple[str, ...] = ()) -> Bundle:
     """Return the bundle for this interpreter and these files, made on first use (about 5 s, 130 MB).
 
     Raises:
         SandboxUnavailable: it cannot be made here.
+        ValueError: an extra is unknown.
     """
-    return Bundle(ensure_base(cache), ensure_guest(cache), digest())
+    return Bundle(ensure_base(cache, extras), ensure_guest(cache, extras), digest(extras=extras))
 
 
-def ensure_base(cache: Path | None = None) -> Path:
-    """The folder with this interpreter and numpy.
+def ensure_base(cache: Path | None = None, extras: tuple[str, ...] = ()) -> Path:
+    """The folder with this interpreter and the packages.
 
     Raises:
         SandboxUnavailable: it cannot be made here.
+        ValueError: an extra is unknown.
     """
     if sys.platform != "linux":
         raise SandboxUnavailable(
             f"a sandbox of this machine's own interpreter needs Linux, this is {platform.system()}",
             "let Docker reach a registry, so that it can pull the public base image",
         )
-    return _kept(cache, f"base-{base_digest()}", _make_base)
+    return _kept(cache, f"base-{base_digest(extras)}", lambda folder: _make_base(folder, extras))
 
 
-def ensure_guest(cache: Path | None = None) -> Path:
+def ensure_guest(cache: Path | None = None, extras: tuple[str, ...] = ()) -> Path:
     """The folder with our files.
 
     Raises:
         SandboxUnavailable: it cannot be made here.
     """
-    return _kept(cache, f"guest-{guest_digest()}", _make_guest)
+    return _kept(cache, f"guest-{guest_digest(extras=extras)}", lambda folder: _make_guest(folder, extras))
 
 
 def _kept(cache: Path | None, name: str, make: Callable[[Path], None]) -> Path:
@@ -177,15 +217,15 @@ def _once(target: Path, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def _make_guest(folder: Path) -> None:
-    for name, content in _guest_files(PROJECT):
+def _make_guest(folder: Path, extras: tuple[str, ...]) -> None:
+    for name, content in _guest_files(PROJECT, extras):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     _compile(folder, GUEST)
 
 
-def _make_base(folder: Path) -> None:
+def _make_base(folder: Path, extras: tuple[str, ...]) -> None:
     local = folder / "usr/local"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     (local / "bin").mkdir(parents=True)
@@ -197,12 +237,21 @@ def _make_base(folder: Path) -> None:
     _copy_tree(package, folder / "opt/packages/numpy")
     if (libraries := package.parent / "numpy.libs").is_dir():
         _copy_tree(libraries, folder / "opt/packages/numpy.libs")
+    for name, _ in package_versions(extras):
+        _copy_tree(_package_folder(name), folder / "opt/packages" / name)
     _copy_libraries(folder)
     for name in _MOUNT_POINTS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name in _DEVICES:
         (folder / "dev" / name).touch()
     _compile(folder, "/")
+
+
+def _package_folder(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SandboxUnavailable(f"{name} is installed but cannot be found", f"pip install --force-reinstall {name}")
+    return Path(spec.origin).parent
 
 
 def _copy_tree(source: Path, target: Path) -> None:

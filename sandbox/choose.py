@@ -10,13 +10,21 @@ Kind = Literal["auto", "docker", "embedded"]
 _DAEMON_SECONDS = 2.0
 
 
-def choose(kind: Kind, limits: Limits, run: str = "", prestart: int = 1, runtime: str | None = None) -> Backend:
+def choose(
+    kind: Kind,
+    limits: Limits,
+    run: str = "",
+    prestart: int = 1,
+    runtime: str | None = None,
+    extras: tuple[str, ...] = (),
+) -> Backend:
     """Return the backend `kind`; ``auto`` is Docker where a daemon answers, else the embedded one.
 
     Args:
         run: name of the run, by which a reaper finds what is left of it.
         prestart: sandboxes kept ready for the next designs.
         runtime: of Docker, such as ``runsc``; None is the daemon's default.
+        extras: what the sandbox holds on top, see `sandbox.bundle`; its digest, and so every score's key, is another.
 
     Raises:
         SandboxUnavailable: this machine cannot have it.
@@ -24,10 +32,10 @@ def choose(kind: Kind, limits: Limits, run: str = "", prestart: int = 1, runtime
     if kind == "embedded" or (kind == "auto" and runtime is None and not _daemon_answers()):
         from sandbox.embedded_backend import EmbeddedBackend
 
-        return EmbeddedBackend(limits, run, prestart)
+        return EmbeddedBackend(limits, run, prestart, extras=extras)
     from sandbox.docker_backend import DockerBackend
 
-    return DockerBackend(limits, run, prestart, runtime)
+    return DockerBackend(limits, run, prestart, runtime, extras=extras)
 
 
 def _daemon_answers() -> bool:

@@ -6,7 +6,7 @@ from design_space.design import Design
 from design_space.evaluation import Outcome
 from design_space.memory import Episode, Query, Step
 from sandbox.backend import Guest
-from sandbox.session import DesignFault, KeyFreeBroker, MemorySession
+from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession
 
 NOTHING = (0, 0)
 _STEPS = (
@@ -23,19 +23,23 @@ _EPISODES = (
 )
 
 
-def check(design: Design, guest: Guest, folder: str) -> DesignFault | None:
+def check(design: Design, guest: Guest, folder: str, broker: Broker | None = None) -> DesignFault | None:
     """Put a design through what every stream will ask of it; None if it holds.
 
     An empty memory, an episode that earned something, a failed one, a dialogue without actions or reward, one without
     steps, odd characters; asked before a task and within one; what was stored survives a restart.
+
+    Args:
+        broker: answers its model calls; None refuses them.
 
     Raises:
         SandboxUnavailable: the machine is at fault.
     """
     query = Query(_GOAL, _STEPS[0].situation)
     within = Query(_GOAL, _STEPS[1].situation, 1, ((_STEPS[0].action, _STEPS[0].observation),))
+    broker = broker or KeyFreeBroker()
     try:
-        session = MemorySession(guest, KeyFreeBroker(), recall_chars=100_000)
+        session = MemorySession(guest, broker, recall_chars=100_000)
         session.open(design, 0, folder)
         session.retrieve(query)
         for episode in _EPISODES:
@@ -46,7 +50,7 @@ def check(design: Design, guest: Guest, folder: str) -> DesignFault | None:
         before = session.retrieve(query)[0]
         snapshot, _ = session.snapshot()
         session.close()
-        restarted = MemorySession(guest, KeyFreeBroker(), recall_chars=100_000)
+        restarted = MemorySession(guest, broker, recall_chars=100_000)
         restarted.open(design, 0, folder)
         restarted.restore(snapshot)
         after = restarted.retrieve(query)[0]

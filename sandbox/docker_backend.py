@@ -104,6 +104,7 @@ class DockerBackend:
         prestart: containers kept ready for the next designs.
         runtime: of Docker, where another than its default is wanted, such as ``runsc`` (gVisor) or ``kata``.
         minimum: layers of confinement inside the container without which no design is run.
+        extras: what the image holds on top, see `sandbox.bundle`.
 
     Raises:
         SandboxUnavailable: no daemon answers, the image cannot be had, or a container does not come up.
@@ -119,6 +120,7 @@ class DockerBackend:
         prestart: int = 1,
         runtime: str | None = None,
         minimum: frozenset[str] = MINIMUM,
+        extras: tuple[str, ...] = (),
     ) -> None:
         self._limits = limits
         self._run = run
@@ -128,7 +130,7 @@ class DockerBackend:
         self._containers: set[str] = set()
         readable = ("/usr", "/lib", "/lib64", "/opt")
         self._terms = terms_of(limits, self.folder, readable)
-        self._image = _ensure_image(self._client)
+        self._image = _ensure_image(self._client, extras)
         self.digest = self._image.digest
         self._volumes = _ensure_volumes(self._client, self._image.tag)
         first = self._make()
@@ -215,9 +217,9 @@ class DockerBackend:
         }
 
 
-def _ensure_image(client: Client) -> image.ImageInfo:
+def _ensure_image(client: Client, extras: tuple[str, ...]) -> image.ImageInfo:
     try:
-        return image.ensure(client)
+        return image.ensure(client, extras=extras)
     except BuildError as error:
         log = "".join(str(chunk.get("stream", "")) for chunk in error.build_log)
         raise SandboxUnavailable(f"the sandbox's image could not be built: {error}\n{log[-2_000:]}", _HINT) from error

@@ -94,6 +94,7 @@ class EmbeddedBackend:
         cache: where the bundle is kept; see `sandbox.bundle`.
         minimum: layers of confinement without which no design is run; an empty set is for code that you trust.
         allow_namespaces: False shows what is left where the kernel refuses them.
+        extras: what the bundle holds on top, see `sandbox.bundle`.
 
     Raises:
         SandboxUnavailable: this is not Linux, or the kernel grants less than `minimum`.
@@ -109,6 +110,7 @@ class EmbeddedBackend:
         cache: Path | None = None,
         minimum: frozenset[str] = MINIMUM,
         allow_namespaces: bool = True,
+        extras: tuple[str, ...] = (),
     ) -> None:
         if sys.platform != "linux":
             raise SandboxUnavailable(f"the embedded sandbox needs Linux, this is {platform.system()}", _HINT)
@@ -116,7 +118,7 @@ class EmbeddedBackend:
         self._minimum = minimum
         self._lock = threading.Lock()
         self._links: list[ProcessLink] = []
-        self._bundle = bundle.ensure(cache)
+        self._bundle = bundle.ensure(cache, extras)
         self.digest = self._bundle.digest
         first, self._namespaces = self._first(allow_namespaces)
         layers = "+".join([*(["namespaces"] if self._namespaces else []), *first.layers])

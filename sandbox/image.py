@@ -49,26 +49,43 @@ class ImageInfo:
     digest: str
 
 
-def ensure(client: Client, base: str = PUBLIC_BASE) -> ImageInfo:
+def ensure(client: Client, base: str = PUBLIC_BASE, extras: tuple[str, ...] = ()) -> ImageInfo:
     """Return the image, built if the daemon has none of this content.
 
     Args:
         base: a public image with Python to build on, where a registry offers it.
+        extras: what it holds on top, see `sandbox.bundle`.
 
     Raises:
         SandboxUnavailable: it could not be built.
         docker.errors.DockerException: the daemon's own words why.
     """
-    content = bundle.hash_of([bundle.digest(), base, _DOCKERFILE.read_bytes(), _PREPARE])
+    content = _content(base, extras)
     tag = f"{REPOSITORY}:{content}"
     found = client.images.list(name=tag)
     if not found:
-        _build(client, tag, base)
+        _build(client, tag, base, extras)
         found = client.images.list(name=tag)
     if not found:
         raise SandboxUnavailable(f"the image {tag} was built and is gone", "look at `docker images`")
     origin = found[0].labels.get(f"{LABEL}.base", "")
     return ImageInfo(tag, bundle.hash_of([content, origin]))
+
+
+def _content(base: str, extras: tuple[str, ...]) -> str:
+    return bundle.hash_of([bundle.digest(extras=extras), base, _DOCKERFILE.read_bytes(), _prepare(extras)])
+
+
+def _prepare(extras: tuple[str, ...]) -> str:
+    """The program that runs in the build."""
+    before, mark, after = _PREPARE.partition("unchecked =")
+    install = "".join(
+        f"if importlib.util.find_spec({name!r}) is None:\n"
+        f'    pip = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--target", "/opt/packages"]\n'
+        f'    subprocess.run([*pip, "--no-deps", "{name}=={version}"], check=True)\n'
+        for name, version in bundle.package_versions(extras)
+    )
+    return before + install + mark + after
 
 
 def prune(client: Client) -> list[str]:
@@ -77,9 +94,12 @@ def prune(client: Client) -> list[str]:
     Returns:
         What was removed: tags of images, names of volumes.
     """
-    current, removed = ensure(client).tag, []
+    current, removed = {ensure(client).tag}, []
+    for extras in (("foreign",), bundle.EXTRAS):
+        with contextlib.suppress(SandboxUnavailable):  # a package is not installed: no image of today's holds it
+            current.add(f"{REPOSITORY}:{_content(PUBLIC_BASE, extras)}")
     for found in client.images.list(name=REPOSITORY):
-        for tag in set(found.tags) - {current}:
+        for tag in set(found.tags) - current:
             # A container of another run may need it: the daemon refuses then, by an error that is an OSError.
             with contextlib.suppress(OSError):
                 client.images.remove(tag)
@@ -87,16 +107,16 @@ def prune(client: Client) -> list[str]:
     return removed + volumes.prune(client, current)
 
 
-def _build(client: Client, tag: str, base: str) -> None:
-    origin, source = _find_base(client, base)
+def _build(client: Client, tag: str, base: str, extras: tuple[str, ...]) -> None:
+    origin, source = _find_base(client, base, extras)
     local = source.startswith(LOCAL_BASE)
     with tempfile.TemporaryDirectory(prefix="mnemogen-image-") as folder:
         context = Path(folder)
-        guest = bundle.ensure_guest()
+        guest = bundle.ensure_guest(extras=extras)
         for name in ("design_space", "sandbox"):
             shutil.copytree(guest / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copyfile(_DOCKERFILE, context / "Dockerfile")
-        (context / "prepare.py").write_text(_PREPARE)
+        (context / "prepare.py").write_text(_prepare(extras))
         client.images.build(
             path=folder,
             tag=tag,
@@ -108,15 +128,15 @@ def _build(client: Client, tag: str, base: str) -> None:
         )
 
 
-def _find_base(client: Client, public: str) -> tuple[str, str]:
+def _find_base(client: Client, public: str, extras: tuple[str, ...]) -> tuple[str, str]:
     """What to build on: what it holds, and its name."""
-    local = f"{LOCAL_BASE}:{bundle.base_digest()}"
+    local = f"{LOCAL_BASE}:{bundle.base_digest(extras)}"
     if client.images.list(name=local):
         return local, local  # made because no registry answered; it is not asked again
     if (digest := _ask_registry(client, public)) is not None:
         image = client.images.pull(public)
         return f"{public}@{digest}", str(image.tags[0] if image.tags else public)
-    _import_base(client, local)
+    _import_base(client, local, extras)
     return local, local
 
 
@@ -133,8 +153,8 @@ def _ask_registry(client: Client, name: str) -> str | None:
     return answer
 
 
-def _import_base(client: Client, name: str) -> None:
-    base = bundle.ensure_base()
+def _import_base(client: Client, name: str, extras: tuple[str, ...]) -> None:
+    base = bundle.ensure_base(extras=extras)
     with tempfile.NamedTemporaryFile(suffix=".tar", prefix="mnemogen-base-") as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
             for member, path in _members(base):

@@ -49,12 +49,20 @@ class Broker(Protocol):
 
 
 class KeyFreeBroker:
-    """Refuses every model call: the run has no provider."""
+    """Refuses every model call: the run has no provider.
+
+    Attributes:
+        refused: calls so far.
+    """
 
     calls = 0
     tokens = 0
 
+    def __init__(self) -> None:
+        self.refused = 0
+
     def ask(self, prompt: str, max_tokens: int) -> Answer:
+        self.refused += 1
         raise ModelUnavailable("this run is key-free: no language model is to be had")
 
 

@@ -8,6 +8,7 @@ image: no path of this machine is shared with a container.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -44,11 +45,12 @@ def ensure(client: Client, tag: str) -> dict[str, dict[str, str]]:
     return {name: {"bind": folder, "mode": "ro"} for name, folder in mounts.items()}
 
 
-def prune(client: Client, keep: str) -> list[str]:
-    """Remove the volumes of all images but `keep`; those in use stay."""
+def prune(client: Client, keep: Collection[str]) -> list[str]:
+    """Remove the volumes of all images but those of the tags `keep`; those in use stay."""
+    stems = tuple(tag.replace(":", "-") for tag in keep)
     removed = []
     for volume in client.volumes.list(filters={"label": LABEL}):
-        if not volume.name.startswith(keep.replace(":", "-")):
+        if not volume.name.startswith(stems):
             # A container of another run may need it: the daemon refuses then, by an error that is an OSError.
             with contextlib.suppress(OSError):
                 volume.remove()
