@@ -88,15 +88,20 @@ class Evaluations:
         self._broken = {row.id for row in ledger.designs() if row.status is DesignStatus.INVALID}
         self._digest = ""
 
-    def begin(self) -> None:
+    def begin(self, one_guest: bool = True) -> None:
         """Wait for the workers' sandboxes; say what they are.
+
+        Args:
+            one_guest: all sessions must have the same, as a search goes on from what earlier ones scored. If not, what
+                an earlier one scored in another is made anew: it is filed under another key.
 
         Raises:
             BadInput: an earlier session had others: its scores would not compare.
             SandboxUnavailable: none are to be had.
         """
         facts = self._pool.facts()
-        self._agree("guest", facts.digest)
+        if one_guest:
+            self._agree("guest", facts.digest)
         self._digest = facts.digest
         self._watcher.begun(facts.backend, facts.caveat)
 

@@ -43,7 +43,6 @@ def judge(
     """What is this memory worth? An honest certificate: gains over controls, amnesia, another family's experience."""
     from archive.certificate import Repeat
     from archive.certificate_page import render
-    from archive.page import write_page
     from design_space.foreign.wrap import extras_of
     from meta_agent import panel
     from meta_agent.console import show_certificate
@@ -58,7 +57,7 @@ def judge(
     folder = runs / f"judge-{design.name}-{design.id[:8]}"
     extras = extras_of(design.source)
     with _session(folder, benches, limits, backend, workers, ray_address, extras) as session:
-        names = ",".join(stand.name for stand in stands)
+        names = ",".join(stand.name for stand in stands) if streams == "all" else streams
         origin = [] if style == "mnemogen" else ["--from", style]
         repeat = Repeat(
             command=shlex.join(["mnemogen", "judge", file.name, *origin, "--streams", names, "--seed", str(seed)]),
@@ -69,14 +68,9 @@ def judge(
             versions=versions(stands),
         )
         certificate = Judge(stands, session.evaluations, session.ledger, session.progress).judge(design, repeat)
-    text = certificate.to_json()
-    (folder / "certificate.json").write_text(text, encoding="utf-8")
-    page = write_page(render(certificate), folder / "certificate.html")
-    if as_json:
-        typer.echo(text, nl=False)
-    else:
+    if not as_json:
         show_certificate(certificate, err)
-    say(f"certificate: {page} and certificate.json beside it")
+    _hand_over(folder, "certificate", certificate.to_json(), render(certificate), as_json)
 
 
 def arena(
@@ -88,7 +82,6 @@ def arena(
     as_json: AsJson = False,
 ) -> None:
     """The catalogue, and designs of your own, side by side: ranks with their uncertainty, on every kind of tasks."""
-    from archive.page import write_page
     from archive.standings_page import render
     from design_space.foreign.wrap import extras_of
     from meta_agent.arena import Arena, benches, load
@@ -103,14 +96,20 @@ def arena(
         facts = session.facts
         ring = Arena(parsed, session.evaluations, session.ledger, session.progress)
         standings = ring.run(facts.backend, facts.digest, versions(parsed.stands))
-    text = standings.to_json()
-    (folder / "standings.json").write_text(text, encoding="utf-8")
-    page = write_page(render(standings), folder / "standings.html")
+    if not as_json:
+        show_standings(standings, err)
+    _hand_over(folder, "standings", standings.to_json(), render(standings), as_json)
+
+
+def _hand_over(folder: Path, name: str, text: str, page: str, as_json: bool) -> None:
+    """Write a result into the run's folder as JSON and as a page, and say where it is."""
+    from archive.page import write_page
+
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    written = write_page(page, folder / f"{name}.html")
     if as_json:
         typer.echo(text, nl=False)
-    else:
-        show_standings(standings, err)
-    say(f"standings: {page} and standings.json beside it")
+    say(f"{name}: {written} and {name}.json beside it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def _session(
                 evaluations = Evaluations(
                     spec, ledger, pool, watcher, stopping, progress, again="the same command goes on where it was"
                 )
-                evaluations.begin()
+                evaluations.begin(one_guest=False)
                 yield _Session(evaluations, ledger, progress, pool.facts())
         finally:
             reap(folder.name)
