@@ -15,7 +15,7 @@ from design_space.episodes import HISTORY_COUNT
 from design_space.evaluation import Evaluation, EvaluationKey, Outcome
 from design_space.memory import Episode, Query, Recall, Snapshot, Step
 from sandbox.agents.base import Agent, Reader, situation
-from sandbox.backend import Backend, Ending, Guest, Labels
+from sandbox.backend import Backend, Guest, Labels
 from sandbox.guest.wire import RecallRef
 from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession, Opened
 from sandbox.streams.base import Environment, Source, Split, Stream, Task, generator
@@ -151,7 +151,7 @@ class Evaluator:
             snapshot, stored = session.snapshot()
         except DesignFault as fault:
             outcome, detail = fault.outcome, fault.detail
-        ending: Ending = session.close()
+        run.end()
         questions = any(task.question is not None for task in run.scored)
         missing = len(run.scored) - len(run.played)
         evaluation = Evaluation(
@@ -162,7 +162,7 @@ class Evaluator:
             found=(*(bool(played.found) for played in run.played), *(False,) * missing) if questions else (),
             detail=detail,
             seconds=time.monotonic() - started,
-            cpu_seconds=ending.cpu_seconds,
+            cpu_seconds=run.cpu_seconds,
             bytes_stored=stored,
             recall_chars=run.recall_chars,
             model_calls=broker.calls,
@@ -218,6 +218,7 @@ class _Run:
 
     Attributes:
         scored: the tasks that count, in order; played: those of them that were finished.
+        cpu_seconds: of all processes that have ended; None if the backend could not tell.
     """
 
     def __init__(
@@ -234,6 +235,7 @@ class _Run:
         self._memory: _Memory | None = None
         self._spent_chars = 0
         self.scored = self._to_score()
+        self.cpu_seconds: float | None = None
         self.played: list[Played] = []
 
     @property
@@ -282,8 +284,16 @@ class _Run:
         tasks = _ordered(self._stream, self._key.order)
         return tasks[len(tasks) // 2 :] if self._protocol == "static" else tasks
 
+    def end(self) -> None:
+        """End the process, and count what it used."""
+        used = self._session.close().cpu_seconds
+        if used is not None:
+            self.cpu_seconds = used + (self.cpu_seconds or 0.0)
+
     def _begin(self) -> None:
         """A memory that knows nothing, in a fresh process."""
+        if self._memory is not None:
+            self.end()
         self._spent_chars = self.recall_chars
         opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
         self._memory = _Memory(self._session, opened)
