@@ -76,21 +76,25 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     "facts": {"source": "facts", **ASKED},
     "cooking": {
         "source": "textworld",
+        "streams_count": 8,
         "settings": {**COOKING, "permuted": True},
         "note": "Each family has a hidden table of which command does what to which food.",
     },
     "cooking-plain": {
         "source": "textworld",
+        "streams_count": 8,
         "settings": COOKING,
         "note": "All families share one table of rules: what is measured is how knowledge carries over between games.",
     },
     "coin": {
         "source": "textworld",
+        "streams_count": 8,
         "settings": {"challenge": "coin collector"},
         "note": "Each family has a hidden meaning of the signs in the rooms.",
     },
     "treasure": {
         "source": "textworld",
+        "streams_count": 8,
         "settings": {"challenge": "treasure hunter"},
         "note": "Each family has a hidden meaning of the signs in the rooms.",
     },
