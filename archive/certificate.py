@@ -75,6 +75,7 @@ class Subject:
     Attributes:
         stream: name for people; source and settings make the tasks.
         streams, tasks: how many there were, and tasks that count in each.
+        digest: of the streams' names, which stand for the tasks and, where data is read, for the data.
         note: what is to be known of these tasks; may be empty.
     """
 
@@ -87,6 +88,7 @@ class Subject:
     recall_chars: int
     streams: int
     tasks: int
+    digest: str
     note: str = ""
 
 

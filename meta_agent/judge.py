@@ -145,6 +145,7 @@ class Judge:
 
     def _subject(self, plan: _Plan, found: Mapping[Request, list[Evaluation]], design: Design) -> Subject:
         stand = plan.stand
+        names = self._evaluations.stream_names(stand.split, stand.streams_count, plan.bench)
         return Subject(
             stream=stand.name,
             source=stand.source,
@@ -155,6 +156,7 @@ class Judge:
             recall_chars=stand.recall_chars,
             streams=stand.streams_count,
             tasks=len(found[plan.own(design.id)][0].rewards),
+            digest=hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
             note=stand.note,
         )
 

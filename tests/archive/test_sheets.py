@@ -11,7 +11,7 @@ from archive.certificate import Claim, Subject
 from archive.sheets import Evidence, make_sheet
 from design_space import DesignId, Evaluation, EvaluationKey, Outcome
 
-SUBJECT = Subject("world", "world", {}, "online", "evidence", "validation", 1_000, 6, 6)
+SUBJECT = Subject("world", "world", {}, "online", "evidence", "validation", 1_000, 6, 6, "0" * 16)
 STREAMS = 6
 
 
