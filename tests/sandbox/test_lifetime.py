@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,9 +217,18 @@ def test_supervisor_gives_up_when_nothing_is_heard_of_its_worker() -> None:
 def test_embedded_works_for_an_unprivileged_user() -> None:
     made = bundle.ensure()
     script = WORKER.replace("from sandbox.docker_backend import DockerBackend\n", "").replace("time.sleep(600)", "")
-    finished = subprocess.run(
+    with tempfile.TemporaryDirectory() as readable:  # this checkout may lie where another user cannot look
+        Path(readable).chmod(0o755)
+        for package in ("design_space", "sandbox"):
+            shutil.copytree(PROJECT / package, Path(readable) / package)
+        finished = _as_nobody(script, made, readable)
+    assert "embedded (namespaces+landlock+seccomp)" in finished.stdout, finished.stderr
+
+
+def _as_nobody(script: str, made: bundle.Bundle, project: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [f"{made.base}/usr/local/bin/python3", "-c", script, "embedded", "unprivileged"],
-        env=bundle.environment(str(made.base), str(PROJECT)) | {"XDG_CACHE_HOME": str(made.base.parents[1])},
+        env=bundle.environment(str(made.base), project) | {"XDG_CACHE_HOME": str(made.base.parents[1])},
         cwd="/",
         user=65534,
         group=65534,
@@ -227,7 +238,6 @@ def test_embedded_works_for_an_unprivileged_user() -> None:
         timeout=60.0,
         check=False,
     )
-    assert "embedded (namespaces+landlock+seccomp)" in finished.stdout, finished.stderr
 
 
 def test_without_a_daemon_the_choice_falls_on_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
