@@ -82,7 +82,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     },
     "cooking-plain": {
         "source": "textworld",
-        "streams_count": 8,
+        "streams_count": 6,
         "settings": COOKING,
         "note": "All families share one table of rules: what is measured is how knowledge carries over between games.",
     },

@@ -26,7 +26,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("online", "static", "inject")
 Experience = Literal["own", "amnesia", "shuffled", "carried", "again", "interfered"]
 """What the memory has lived through when a task is scored. `own` is the score itself; the others are controls of it:
 
-* `amnesia`: nothing. It is made anew for each task and never told of one.
+* `amnesia`: nothing. It is never told of a task, and where it would learn between tasks it is made anew for each.
 * `shuffled`: as much as with `own`, but of another family.
 * `carried`: another family's stream first, then as `own`.
 * `again`: the whole stream; it is scored on the same tasks once more, learning no further.
@@ -253,13 +253,14 @@ class _Run:
             raise ValueError(
                 f"experience {experience!r} {'takes' if other is None else 'does not take'} another stream"
             )
+        online = self._protocol == "online"
+        self._begin()
         if experience == "amnesia":
-            for task in self.scored:
-                self._begin()
+            for number, task in enumerate(self.scored):
+                if online and number:
+                    self._begin()
                 self._score(task)
             return
-        self._begin()
-        online = self._protocol == "online"
         if experience == "shuffled" and other is not None and online:
             self._tell(other.sessions)
             for task, elsewhere in zip(self.scored, cycle(other.tasks), strict=False):
