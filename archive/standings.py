@@ -63,6 +63,14 @@ class Table:
     placed: tuple[Placed, ...]
     spread_p: float | None
 
+    @property
+    def told_spread(self) -> str:
+        """The test's result in words; empty if there is none."""
+        if self.spread_p is None:
+            return ""
+        p = "p < 0.001" if self.spread_p < 0.001 else f"p = {self.spread_p:.2g}"
+        return f"designs that are all equal would differ so with {p} (Friedman)"
+
 
 @dataclass(frozen=True, slots=True)
 class Standings:

@@ -150,8 +150,9 @@ def figures_of(sheet: Sheet) -> list[tuple[str, str]]:
 def show_standings(standings: Standings, console: Console) -> None:
     """One table for each kind of tasks and agent, the best design first."""
     for table in standings.tables:
-        p = "" if table.spread_p is None else f"; equal designs would differ so with p = {table.spread_p:.1g}"
-        title = f"{table.stream}, agent {table.agent}: {table.streams} streams of {table.tasks} tasks{p}"
+        title = (
+            f"{table.stream}, agent {table.agent}: {table.streams} streams of {table.tasks} tasks; {table.told_spread}"
+        )
         shown = Table(title=title, title_justify="left", title_style="bold")
         for heading in ("rank", "design", "score", "over no memory"):
             shown.add_column(heading, no_wrap=heading != "design")
