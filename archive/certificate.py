@@ -26,6 +26,7 @@ class Claim(StrEnum):
     PARTLY = "partly memory"
     TRANSFER = "transfer"
     ADVICE = "advice"
+    OPEN = "open"
     NOTHING = "nothing shown"
     HARM = "harm"
 

@@ -105,6 +105,9 @@ def conclude(sheet: Sheet) -> tuple[Claim, tuple[str, ...]]:
     said = [f"It earns more than no memory: {gain}."]
     claim = Claim.MEMORY
     if sheet.under_amnesia is not None and sheet.due_to_memory is not None:
+        if Verdict.BETTER not in (sheet.due_to_memory.verdict, sheet.under_amnesia.verdict):
+            said.append(f"Whether it survives amnesia is open ({sheet.under_amnesia}): more streams may decide it.")
+            return Claim.OPEN, (*said, *_beyond(sheet))
         if sheet.due_to_memory.verdict is not Verdict.BETTER:
             said.append(
                 f"The gain survives amnesia ({sheet.under_amnesia} with nothing remembered): it is no memory, but "
@@ -120,6 +123,10 @@ def conclude(sheet: Sheet) -> tuple[Claim, tuple[str, ...]]:
         else:
             said.append(f"Under amnesia it is gone ({sheet.under_amnesia}).")
     if sheet.under_shuffled is not None and sheet.due_to_family is not None:
+        if Verdict.BETTER not in (sheet.due_to_family.verdict, sheet.under_shuffled.verdict):
+            told = f"Whether it survives another family's experience is open ({sheet.under_shuffled})"
+            said.append(f"{told}: more streams may decide it.")
+            return Claim.OPEN, (*said, *_beyond(sheet))
         if sheet.due_to_family.verdict is not Verdict.BETTER:
             said.append(
                 f"It survives the experience of another family ({sheet.under_shuffled}): it is no memory of this "

@@ -44,6 +44,8 @@ def uneven(evaluations: Sequence[Evaluation], shift: float) -> list[Evaluation]:
         (HIGH, made(*[0.4] * 6), LOW, Claim.PARTLY),
         (HIGH, LOW, HIGH, Claim.TRANSFER),
         (HIGH, LOW, made(*[0.4] * 6), Claim.PARTLY),
+        (HIGH, uneven(made(*[0.35] * 6), 0.3), LOW, Claim.OPEN),
+        (HIGH, LOW, uneven(made(*[0.35] * 6), 0.3), Claim.OPEN),
         (uneven(LOW, 0.1), LOW, LOW, Claim.NOTHING),
         (made(*[0.1] * 6), LOW, LOW, Claim.HARM),
         (HIGH, [], [], Claim.MEMORY),
