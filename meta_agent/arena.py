@@ -14,6 +14,7 @@ from archive.standings import Entrant, Standings, Table, place, spread
 from design_space import Design, Evaluation, catalogue
 from design_space.foreign import wrap
 from meta_agent.config import NAME, SandboxConfig, WorkersConfig
+from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations
 from meta_agent.panel import Stand, find, record_opening
 from meta_agent.policy import Request
@@ -65,7 +66,7 @@ class ArenaConfig(Strict):
         """The designs by name, no memory among them.
 
         Raises:
-            BadInput: one cannot be read.
+            BadInput: one cannot be read, or two have one name.
         """
         names = self.designs or catalogue.names()
         found = {BASELINE: catalogue.load(BASELINE)}
@@ -73,7 +74,8 @@ class ArenaConfig(Strict):
             prefix, colon, file = name.partition(":")
             foreign = bool(colon) and prefix in wrap.SYSTEMS
             design = read_design(Path(file), system(prefix)) if foreign else read_design(Path(name))
-            found[design.name] = design
+            if found.setdefault(design.name, design).id != design.id:
+                raise BadInput(f"two designs are called {design.name!r}, one of them is {name}", "rename a file")
         return found
 
 

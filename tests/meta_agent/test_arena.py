@@ -82,3 +82,9 @@ def test_the_shipped_arena_is_complete() -> None:
     config = load(PROJECT / "configs" / "arena.yaml")
     assert set(config.entrants()) == set(catalogue.names())
     assert config.stands
+
+
+def test_two_designs_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "rag.py").write_text(vending.WIRING)
+    with pytest.raises(BadInput, match="two designs are called 'rag'"):
+        ArenaConfig(name="x", streams=("household",), designs=("rag", str(tmp_path / "rag.py"))).entrants()
