@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sandbox.streams.base import SPLITS, Environment, Split, Stream, Task, generator
 from sandbox.streams.hunt import HuntEnvironment, house_of
 from sandbox.streams.permuted import CookingTable, PermutedEnvironment
+from sandbox.streams.remembered import Book
 from sandbox.streams.signs import DoorTable, WayTable
 from sandbox.streams.textworld_environment import TextWorldEnvironment, clean_feedback
 from sandbox.streams.textworld_games import Challenge, Game, GameCache, Treasure, canonical
@@ -177,6 +178,7 @@ class TextWorldSource:
     def __init__(self, settings: TextWorldSettings | None = None, cache: Path | None = None) -> None:
         self.settings = settings or TextWorldSettings()
         self._games = GameCache(cache)
+        self._known = Book()
 
     @property
     def cache(self) -> Path:
@@ -225,10 +227,15 @@ class TextWorldSource:
     def environment(self, task: Task) -> Environment:
         """Return a fresh game; made first if this machine's cache does not hold it.
 
+        The engine starts with the first command that this source has not seen in this game, or raises:
+
         Raises:
             ValueError: the engine is not installed.
             RuntimeError: the engine could not make the game.
         """
+        return self._known.environment(task.id, lambda: self._start(task))
+
+    def _start(self, task: Task) -> Environment:
         game, table = task.payload["game"], task.payload["table"]
         self._games.make([game])
         environment = TextWorldEnvironment(self._games.story(game))
