@@ -76,7 +76,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     "facts": {"source": "facts", **ASKED},
     "cooking": {
         "source": "textworld",
-        "streams_count": 8,
+        "streams_count": 12,
         "settings": {**COOKING, "permuted": True},
         "note": "Each family has a hidden table of which command does what to which food.",
     },
@@ -88,7 +88,7 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     },
     "coin": {
         "source": "textworld",
-        "streams_count": 8,
+        "streams_count": 12,
         "settings": {"challenge": "coin collector"},
         "note": "Each family has a hidden meaning of the signs in the rooms.",
     },
