@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from archive.ledger import Ledger
 from archive.records import Purpose
 from archive.standings import Entrant, Standings, Table, place, spread
+from archive.statistics import Verdict, by_stream, paired_difference
 from design_space import Design, Evaluation, catalogue
 from design_space.foreign import wrap
 from meta_agent.config import NAME, SandboxConfig, WorkersConfig
@@ -37,7 +38,8 @@ class ArenaConfig(Strict):
         streams: names of the panel, or stands of one's own.
         agents: with each of them; the controls are measured with the first.
         designs: names of the catalogue or files, one of another system as ``alma:FILE``; empty is the whole catalogue.
-        controls: measured for every design beside its score.
+        controls: measured for every design that earns more than no memory; elsewhere there is nothing that they could
+            take away.
     """
 
     name: str = Field(pattern=NAME)
@@ -110,18 +112,15 @@ class Arena:
             SandboxUnavailable: the machine is at fault.
         """
         designs = self._config.entrants()
-        by_id = {design.id: design for design in designs.values()}
-        found: dict[Request, list[Evaluation]] = {}
-        everything = [(stand, self._requests(stand, agent, designs)) for stand, agent in self._pairs()]
-        self._progress.allowed = sum(len(request.streams) for _, requests in everything for request in requests)
-        for split in dict.fromkeys(stand.split for stand in self._stands):
-            purpose = Purpose.SEALED if split == "sealed" else Purpose.VALIDATION
-            if split == "sealed":
-                for bench, (stand, _) in enumerate(self._pairs()):
-                    if stand.split == "sealed":
-                        record_opening(self._evaluations, self._ledger, stand, bench, tuple(by_id))
-            wanted = [request for stand, requests in everything if stand.split == split for request in requests]
-            found.update(self._evaluations.have(by_id, wanted, split, purpose))
+        everyone = {bench: list(designs.values()) for bench in range(len(self._pairs()))}
+        found = self._have(designs, everyone, ("own",))
+        first = self._config.agents[0]
+        gaining = {
+            bench: self._gaining(stand, agent, designs, found)
+            for bench, (stand, agent) in enumerate(self._pairs())
+            if agent == first
+        }
+        found |= self._have(designs, gaining, self._config.controls)
         tables = tuple(self._table(stand, agent, designs, found) for stand, agent in self._pairs())
         return Standings(self._config.name, self._config.seed, tables, backend, guest, versions)
 
@@ -133,12 +132,33 @@ class Arena:
         bench = self._pairs().index((stand, agent))
         return Request(design.id, tuple(range(stand.streams_count)), bench, 0, experience)
 
-    def _controls(self, agent: str) -> tuple[Experience, ...]:
-        return self._config.controls if agent == self._config.agents[0] else ()
+    def _have(
+        self, designs: Mapping[str, Design], wanted: Mapping[int, Sequence[Design]], kinds: Sequence[Experience]
+    ) -> dict[Request, list[Evaluation]]:
+        """Args: wanted: by bench."""
+        by_id = {design.id: design for design in designs.values()}
+        requests = {
+            bench: [self._request(*self._pairs()[bench], design, kind) for design in chosen for kind in kinds]
+            for bench, chosen in wanted.items()
+        }
+        self._progress.allowed += sum(len(request.streams) for made in requests.values() for request in made)
+        found: dict[Request, list[Evaluation]] = {}
+        for split in dict.fromkeys(stand.split for stand in self._stands):
+            benches = [bench for bench in wanted if self._pairs()[bench][0].split == split]
+            for bench in benches if split == "sealed" else ():
+                record_opening(self._evaluations, self._ledger, self._pairs()[bench][0], bench, tuple(by_id))
+            asked = [request for bench in benches for request in requests[bench]]
+            purpose = Purpose.SEALED if split == "sealed" else Purpose.VALIDATION
+            found.update(self._evaluations.have(by_id, asked, split, purpose))
+        return found
 
-    def _requests(self, stand: Stand, agent: str, designs: Mapping[str, Design]) -> list[Request]:
-        kinds: tuple[Experience, ...] = ("own", *self._controls(agent))
-        return [self._request(stand, agent, design, kind) for design in designs.values() for kind in kinds]
+    def _gaining(
+        self, stand: Stand, agent: str, designs: Mapping[str, Design], found: Mapping[Request, list[Evaluation]]
+    ) -> list[Design]:
+        """The designs that are shown to earn more than no memory."""
+        scores = {name: by_stream(found[self._request(stand, agent, design)]) for name, design in designs.items()}
+        gains = {name: paired_difference(own, scores[BASELINE]) for name, own in scores.items() if name != BASELINE}
+        return [designs[name] for name, gain in gains.items() if gain.verdict is Verdict.BETTER]
 
     def _table(
         self, stand: Stand, agent: str, designs: Mapping[str, Design], found: Mapping[Request, list[Evaluation]]

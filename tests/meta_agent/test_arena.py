@@ -55,6 +55,7 @@ def test_the_better_design_ranks_first_on_every_table_and_nothing_is_paid_twice(
         assert table.spread_p is not None
         assert table.spread_p < 0.05
         assert (best.due_to_memory is not None) == (table.agent == "evidence")
+        assert all(one.due_to_memory is None for one in table.placed if one.gain.low <= 0.0), "no gain, no control"
     assert standings.tables[0].placed[0].due_to_family is not None
     assert standings.tables[0].placed[0].due_to_family.low > 0.0
     same = standings.tables[2].placed[0].due_to_family
