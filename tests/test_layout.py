@@ -23,7 +23,7 @@ def imports(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("library", ["ray", "docker", "git", "optuna"])
+@pytest.mark.parametrize("library", ["ray", "docker", "git", "optuna", "litellm", "xllamacpp"])
 def test_each_large_library_is_imported_in_one_module(library: str) -> None:
     users = [f for p in PACKAGES for f in (PROJECT / p).rglob("*.py") if library in imports(f)]
     assert len(users) == 1, users

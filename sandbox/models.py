@@ -1,0 +1,243 @@
+"""Language models and embedders through litellm, which is imported here only, and only once a run has a model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import numpy as np
+
+from sandbox.calls import Call, CallRefused, ModelSpec, ProviderRefused, Reply, plain
+from sandbox.gateway import AttemptFailed, Price
+
+_CALL_CODES = ("context_length_exceeded", "content_policy_violation", "content_filter", "string_above_max_length")
+"""Errors that are about one call's content."""
+_QUOTA_CODES = ("insufficient_quota", "billing_hard_limit_reached")
+_QUOTA = ("insufficient_quota", "billing_hard_limit", "exceeded your current quota", "credit balance is too low")
+_PASSING = (408, 409, 425)
+"""Errors of a request that may be gone the next time; 429 has a branch of its own."""
+_GATEWAY_TIMEOUTS = (408, 504, 524)
+_MESSAGE_CHARS = 500
+_SECRETS = re.compile(r"\b(sk|pk|key|tok|xai|gsk|AIza)[-_][A-Za-z0-9_\-*]{6,}|(?<=Bearer )\S+")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SECRET_CHARS = 8
+
+
+class LiteLLMProvider:
+    """Any model that litellm knows, and any OpenAI-compatible server (``openai/NAME`` with an `api_base`)."""
+
+    def __init__(self) -> None:
+        # Otherwise the import asks the network for a table of prices.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        import litellm
+
+        self._litellm: Any = litellm
+        self._litellm.suppress_debug_info = True
+        self._litellm.telemetry = False
+        # Embeddings take "no retries" for "nothing said", and would be asked for three times where we count one.
+        self._litellm.DEFAULT_MAX_RETRIES = 0
+        logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+
+    def price(self, spec: ModelSpec) -> Price | None:
+        """The price that the spec states; what it leaves open is litellm's."""
+        asked, answered = spec.input_dollars, spec.output_dollars
+        if asked is None or answered is None:
+            known = self._known_price(spec.model)
+            asked = known[0] if asked is None else asked
+            answered = known[1] if answered is None else answered
+        return None if asked is None or answered is None else Price(asked, answered)
+
+    def _known_price(self, model: str) -> tuple[float | None, float | None]:
+        """Dollars per million tokens in and out, in litellm's table; None is unknown."""
+        try:
+            info = self._litellm.get_model_info(model)
+        except Exception:  # noqa: BLE001 - litellm raises a bare Exception for a model that it does not know
+            return None, None
+        asked, answered = info.get("input_cost_per_token"), info.get("output_cost_per_token")
+        if asked is None:
+            return None, None
+        return float(asked) * 1e6, float(answered or 0.0) * 1e6
+
+    async def attempt(self, spec: ModelSpec, call: Call) -> Reply:
+        """Ask once; see `sandbox.gateway.Provider`."""
+        key = os.environ.get(spec.key_env, "") if spec.key_env else None
+        if key == "":
+            raise ProviderRefused(f"{spec.key_env} is not set; it is to hold the key for {spec.model}", "export it")
+        # A server of one's own rarely wants a key, but the client that talks to it does.
+        place = {"api_base": spec.api_base, "api_key": key or ("none" if spec.api_base else None)}
+        ask = self._embed if call.role == "embedding" else self._complete
+        try:
+            return await asyncio.wait_for(ask(spec, call, place), spec.timeout_seconds)
+        except (AttemptFailed, CallRefused, ProviderRefused):
+            raise
+        except TimeoutError:
+            meaning: Exception = AttemptFailed(f"no whole answer within {spec.timeout_seconds:g} s", used=None)
+        except Exception as error:  # noqa: BLE001 - litellm lets through what its parsers raise
+            meaning = _meaning(self._litellm, spec, error, key)
+        # Not in the handler: what was raised there may quote the key, and would hang on to this one as its context.
+        raise meaning
+
+    async def _complete(self, spec: ModelSpec, call: Call, place: dict[str, Any]) -> Reply:
+        options: dict[str, Any] = dict(spec.options)
+        if call.schema and "response_format" in (self._litellm.get_supported_openai_params(spec.model) or ()):
+            schema = {"name": "answer", "schema": json.loads(call.schema), "strict": True}
+            options["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if spec.temperature is not None:
+            options["temperature"] = spec.temperature
+        answer = await self._litellm.acompletion(
+            model=spec.model,
+            messages=plain(call),
+            max_tokens=call.max_tokens,
+            timeout=spec.timeout_seconds,
+            num_retries=0,
+            max_retries=0,
+            **place,
+            **options,
+        )
+        used = _used(answer, call)
+        choices = getattr(answer, "choices", None)
+        if not choices:
+            raise AttemptFailed("the answer has no choices", used=used)
+        text = choices[0].message.content
+        cut = choices[0].finish_reason == "length"
+        if choices[0].finish_reason == "content_filter":
+            raise CallRefused("the provider's filter withheld the answer")
+        if not isinstance(text, str) or not text.strip():
+            raise AttemptFailed("the answer is empty", used=used)
+        if cut and call.whole:
+            raise AttemptFailed(f"the answer was cut off at {call.max_tokens} tokens", used=used)
+        return Reply(text, *used, None, cut)
+
+    async def _embed(self, spec: ModelSpec, call: Call, place: dict[str, Any]) -> Reply:
+        texts = [message.content or " " for message in call.messages]
+        answer = await self._litellm.aembedding(
+            model=spec.model,
+            input=texts,
+            timeout=spec.timeout_seconds,
+            num_retries=0,
+            max_retries=0,
+            **place,
+            **spec.options,
+        )
+        rows = sorted(answer.data, key=lambda row: row["index"])
+        used = _used(answer, call)
+        try:
+            vectors = np.array([row["embedding"] for row in rows], dtype="<f4")
+        except (TypeError, ValueError) as error:
+            raise AttemptFailed(f"the vectors are malformed: {error}", used=used) from error
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise AttemptFailed(f"wanted {len(texts)} vectors, got an array of shape {vectors.shape}", used=used)
+        return Reply("", used[0], 0, None, vectors=vectors.tobytes())
+
+
+def _used(answer: Any, call: Call) -> tuple[int, int]:
+    """Input and output tokens; at their bounds where the server does not say, which litellm takes for none at all."""
+    usage = getattr(answer, "usage", None)
+    asked, answered = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    if not isinstance(asked, int) or asked <= 0:
+        return call.input_bytes, call.max_tokens
+    return asked, answered if isinstance(answered, int) and answered >= 0 else call.max_tokens
+
+
+def _meaning(litellm: Any, spec: ModelSpec, error: Exception, key: str | None) -> Exception:
+    """What an exception of litellm is to us: try again, give this call up, or stop.
+
+    Its classes alone do not tell: they are guessed from words in messages, its connection errors call themselves status
+    500, and codes are dropped. So the provider's own response decides, if one came.
+    """
+    response = _response(error)
+    status = getattr(error, "status_code", None) if response is None else response.status_code
+    code = "" if response is None else _code(response)
+    told = _redacted(str(error).partition("Traceback (most recent call last)")[0], _secrets(key))
+    kinds = litellm.exceptions
+    about_content = isinstance(error, kinds.ContextWindowExceededError | kinds.ContentPolicyViolationError)
+    if status == 413 or (status in (400, 403, 422) and (about_content or code in _CALL_CODES)):
+        return CallRefused(told)
+    if isinstance(error, kinds.Timeout | kinds.APIConnectionError) and response is None:
+        return AttemptFailed(told, used=(0, 0) if _unconnected(error) else None)
+    if status == 429:
+        after = _retry_after(response)
+        if code in _QUOTA_CODES or (after is None and _quota_used_up(told)):
+            return ProviderRefused(f"{spec.model}: the quota is used up: {told}", "raise it, then `mnemogen resume`")
+        return AttemptFailed(told, after)
+    if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING:
+        hint = "is the key right?" if status in (401, 403) else "see the message; `mnemogen resume` goes on after it"
+        return ProviderRefused(f"{spec.model} refused the call ({status}): {told}", hint)
+    # Of an answer that cannot be parsed, or that a gateway did not wait for, nobody knows what it has cost.
+    billed = response is None or response.status_code < 400 or status in _GATEWAY_TIMEOUTS
+    return AttemptFailed(told, _retry_after(response), None if billed else (0, 0))
+
+
+def _history(error: BaseException) -> list[BaseException]:
+    """What led to an exception, the first of it first."""
+    found: list[BaseException] = [error]
+    for one in found:
+        found += [e for e in (one.__cause__, one.__context__) if e is not None and e not in found]
+    return found[::-1]
+
+
+def _response(error: Exception) -> Any | None:
+    """The provider's response. Where none came litellm makes up one, without headers."""
+    for one in _history(error):
+        response = getattr(one, "response", None)
+        if getattr(response, "headers", None) and isinstance(getattr(response, "status_code", None), int):
+            return response
+    return None
+
+
+def _code(response: Any) -> str:
+    """The provider's name for an error, empty if it has none."""
+    try:
+        told = response.json()["error"]
+        return str(told.get("code") or told.get("type") or "")
+    except Exception:  # noqa: BLE001 - no JSON, JSON of another shape, a body that was not read
+        return ""
+
+
+def _unconnected(error: Exception) -> bool:
+    """Was the provider never reached?"""
+    import httpx
+
+    return any(isinstance(one, httpx.ConnectError | httpx.ConnectTimeout) for one in _history(error))
+
+
+def _quota_used_up(told: str) -> bool:
+    """Does a status 429 mean that waiting does not help? Some providers say the same of a minute's quota."""
+    lower = told.lower()
+    return any(phrase in lower for phrase in _QUOTA) and "retry in" not in lower and "retrydelay" not in lower
+
+
+def _retry_after(response: Any | None) -> float | None:
+    """Seconds that the provider asks to wait."""
+    told = None if response is None else response.headers.get("retry-after")
+    if told is None:
+        return None
+    try:
+        seconds = float(told)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(told).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _secrets(key: str | None) -> list[str]:
+    """What must not be quoted: the key, and whatever the environment holds that litellm may have taken for one."""
+    found = [value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SECRET_CHARS]
+    return sorted([*found, *([key] if key else [])], key=len, reverse=True)
+
+
+def _redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without keys: providers like to quote them."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return _SECRETS.sub("***", " ".join(text.split()))[:_MESSAGE_CHARS]
