@@ -5,25 +5,11 @@ The driver is the one writer; any number of viewers read while it writes. Order 
 
 from __future__ import annotations
 
-import sqlite3
-import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
 
-from archive.errors import (
-    AlreadyRecorded,
-    ArchiveDamaged,
-    ArchiveError,
-    ArchiveFull,
-    ArchiveMissing,
-    ArchiveOutdated,
-    ArchiveUnwritable,
-    ArchiveVersion,
-    UnknownDesign,
-)
+from archive.call_book import CHARGED
+from archive.errors import AlreadyRecorded, UnknownDesign
 from archive.records import (
     Counts,
     Decision,
@@ -41,7 +27,6 @@ from archive.records import (
 from archive.rows import (
     NUMBERED,
     TABLES,
-    Stored,
     evaluation_values,
     finite,
     result_of,
@@ -56,56 +41,15 @@ from archive.rows import (
     to_trial,
     told,
 )
-from archive.schema import APPLICATION_ID, MIGRATIONS, VERSION
-from archive.wal import check_wal
+from archive.store import Store
 from design_space import DesignId, Evaluation, EvaluationKey
 
-_BACKUP = "restore the run's folder from a backup; designs are still in its git repository"
 
+class Ledger(Store):
+    """The table of everything that happened in a run, but for its model calls: those are `archive.call_book`'s.
 
-class Ledger:
-    """The table of everything that happened in a run.
-
-    An instance belongs to the thread that made it. Writers exclude each other by SQLite's lock for the length of one
-    call; that there is only one is the caller's business (the lock of the run's folder).
-
-    Args:
-        path: the file; it is made if it is absent.
-        read_only: for viewers: never writes, sees what the writer has committed.
-
-    Raises:
-        ArchiveMissing: read-only, and there is no file.
-        ArchiveDamaged: the file is no ledger, or bytes in it or in its write-ahead log are not what was written.
-        ArchiveVersion: another version of the program wrote it (an older one is migrated, unless read-only).
-        ArchiveFull, ArchiveUnwritable: the disk refuses.
+    Takes and raises what `archive.store.Store` does.
     """
-
-    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
-        self.path = Path(path).absolute()
-        self.read_only = read_only
-        self._failed = False
-        if read_only and not self.path.is_file():
-            raise ArchiveMissing(f"no ledger at {self.path}", hint="is this the folder of a run?")
-        if not read_only:
-            check_wal(self.path.with_name(self.path.name + "-wal"))
-        with self._translated():
-            self._db = self._connect()
-        try:
-            with self._translated():
-                self._migrate()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file; the last one to close it folds the write-ahead log in."""
-        self._db.close()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # -- writing
 
@@ -186,6 +130,9 @@ class Ledger:
             self._insert("evaluations", (self._next("evaluations"), *values))
             if evaluation.found:
                 self._insert("questions", (key.digest, to_json([int(found) for found in evaluation.found])))
+            if evaluation.task_tokens:
+                seconds = [finite(value, "task_seconds") for value in evaluation.task_seconds]
+                self._insert("agent_costs", (key.digest, to_json(list(evaluation.task_tokens)), to_json(seconds)))
             for position, episode in enumerate(episodes or ()):
                 self._insert("episodes", (key.digest, position, zlib.compress(episode)))
         return True
@@ -252,8 +199,9 @@ class Ledger:
         with self._translated():
             matching = f"digest IN (SELECT digest FROM evaluations WHERE {where})"
             found = {row[0]: row for row in self._rows("questions", matching, *given.values())}
+            costs = {row[0]: row for row in self._rows("agent_costs", matching, *given.values())}
             rows = self._rows("evaluations", f"{where} ORDER BY sequence", *given.values())
-            return tuple(to_recorded(row, found.get(row[1])) for row in rows)
+            return tuple(to_recorded(row, found.get(row[1]), costs.get(row[1])) for row in rows)
 
     def episodes(self, key: EvaluationKey) -> tuple[bytes, ...]:
         """Return the JSON of an evaluation's episodes in stream order; none if they were not kept."""
@@ -284,6 +232,13 @@ class Ledger:
                 return None
             parents = self._rows("parents", "design_id = ? ORDER BY position", id_)
             return to_design(row, [DesignId(parent) for _, _, parent in parents])
+
+    def children(self, id_: DesignId) -> tuple[DesignRow, ...]:
+        """Return the designs that were made of this one, in the order of their sequence numbers."""
+        with self._translated():
+            names = [str(child) for child, _, _ in self._rows("parents", "parent_id = ? ORDER BY design_id", id_)]
+        found = [row for name in names if (row := self.design(DesignId(name))) is not None]
+        return tuple(sorted(found, key=lambda row: row.sequence))
 
     def proposals(self, generation: int | None = None) -> tuple[Proposal, ...]:
         """Return proposals in the order of asking, all or those of one generation."""
@@ -327,19 +282,9 @@ class Ledger:
     def spent(self) -> Spent:
         """Return what the run has cost so far."""
         with self._translated():
-            evaluations = self._db.execute(
-                "SELECT count(*), total(model_calls), total(model_tokens), total(seconds) FROM evaluations"
-            ).fetchone()
-            meta = self._db.execute(
-                "SELECT count(*), total(input_tokens) + total(output_tokens), total(dollars) FROM model_calls"
-            ).fetchone()
-        return Spent(
-            evaluations=evaluations[0],
-            model_calls=int(evaluations[1]) + meta[0],
-            model_tokens=int(evaluations[2] + meta[1]),
-            dollars=meta[2],
-            seconds=evaluations[3],
-        )
+            evaluations, seconds = self._db.execute("SELECT count(*), total(seconds) FROM evaluations").fetchone()
+            calls, tokens, nanodollars = self._db.execute(f"SELECT {CHARGED} FROM model_calls").fetchone()
+        return Spent(evaluations, calls, tokens, nanodollars / 1e9, seconds)
 
     def check(self) -> None:
         """Read the whole file: structure, the seal of every row, references, and that no arrival is missing.
@@ -394,133 +339,11 @@ class Ledger:
 
     def _find(self, key: EvaluationKey) -> Recorded | None:
         row = self._one("evaluations", "digest = ?", key.digest)
-        return None if row is None else to_recorded(row, self._one("questions", "digest = ?", key.digest))
+        if row is None:
+            return None
+        beside = (self._one(table, "digest = ?", key.digest) for table in ("questions", "agent_costs"))
+        return to_recorded(row, *beside)
 
     def _opened(self, key: EvaluationKey) -> bool:
         openings = map(to_opening, self._rows("openings", "1"))
         return any(key.design in opening.designs and key.stream in opening.streams for opening in openings)
-
-    def _next(self, table: str) -> int:
-        return self._scalar(f"SELECT coalesce(max({NUMBERED[table]}), 0) + 1 FROM {table}")
-
-    def _scalar(self, sql: str) -> int:
-        return cast(int, self._db.execute(sql).fetchone()[0])
-
-    def _insert(self, table: str, values: tuple[Stored, ...]) -> None:
-        columns = TABLES[table]
-        marks = ", ".join("?" * (len(columns) + 2))
-        sql = f"INSERT INTO {table} ({', '.join(columns)}, seal, recorded_at) VALUES ({marks})"
-        self._db.execute(sql, (*values, seal_of(values), time.time()))
-
-    def _rows(self, table: str, where: str, *values: Stored) -> Iterator[Any]:
-        """Yield the columns of rows whose seal holds."""
-        columns = TABLES[table]
-        for row in self._db.execute(f"SELECT {', '.join(columns)}, seal FROM {table} WHERE {where}", values):
-            if seal_of(row[:-1]) != row[-1]:
-                raise self._damaged(f"row {row[0]!r} of {table}", "its seal does not fit")
-            yield row[:-1]
-
-    def _one(self, table: str, where: str, *values: Stored) -> Any:
-        return next(self._rows(table, f"{where} LIMIT 1", *values), None)
-
-    # -- the file
-
-    def _connect(self) -> sqlite3.Connection:
-        if self.read_only:
-            uri = self.path.as_uri() + "?mode=ro"
-            db = self._open(uri)
-            try:
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.OperationalError as error:
-                db.close()
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                    raise
-                db = self._open(uri + "&immutable=1")  # a folder that may not be written, left in order by its writer
-            return db
-        db = self._open(self.path.as_uri())
-        try:
-            db.execute("PRAGMA journal_mode = WAL").fetchone()
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    @staticmethod
-    def _open(uri: str) -> sqlite3.Connection:
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
-        db.text_factory = lambda content: content.decode("utf-8", "replace")  # damage shows as a seal that does not fit
-        return db
-
-    def _migrate(self) -> None:
-        """Check whose file it is, and bring an older one up to date."""
-        version = self._scalar("PRAGMA user_version")
-        tables = self._scalar("SELECT count(*) FROM sqlite_master")
-        if version > VERSION:
-            raise ArchiveVersion(
-                f"{self.path} has schema version {version}, this program knows {VERSION}", hint="update mnemogen"
-            )
-        if version < 0 or (tables and self._scalar("PRAGMA application_id") != APPLICATION_ID):
-            raise self._damaged("its header", "it is a SQLite file, but no ledger of Mnemogen")
-        if version == VERSION:
-            return
-        if self.read_only:
-            raise ArchiveOutdated(
-                f"{self.path} has schema version {version}, wanted {VERSION}", hint="open the run for writing once"
-            )
-        with self._writing():
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One durable transaction; whatever goes wrong in it, nothing of it is kept."""
-        if self.read_only:
-            raise ValueError("the ledger was opened read-only")
-        if self._failed:
-            raise ArchiveUnwritable(
-                f"{self.path}: an earlier write failed", hint="stop, check the disk, resume the run"
-            )
-        with self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what SQLite raises into what it means."""
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            raise ValueError(f"the ledger refuses this row: {error}") from error
-        except (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError) as error:
-            raise ValueError(f"the ledger cannot hold this value: {error}") from error
-        except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
-            raise self._damaged("the file", str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise self._meaning(error) from error
-
-    def _meaning(self, error: sqlite3.DatabaseError) -> ArchiveError:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return ArchiveFull(f"{self.path}: {error}", hint="free some disk space, then resume the run")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
-            return self._damaged("the file", str(error))
-        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            self._failed = True
-            return ArchiveUnwritable(f"{self.path}: {error}", hint="is the disk writable and whole?")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return ArchiveUnwritable(f"{self.path}: {error}", hint="does another process write to this run?")
-        return self._damaged("the file", str(error))
-
-    def _damaged(self, part: str, problem: str) -> ArchiveDamaged:
-        return ArchiveDamaged(f"ledger {self.path}, {part},", problem, hint=_BACKUP)

@@ -169,9 +169,9 @@ class Spent:
     """What the run has cost so far.
 
     Attributes:
-        model_calls: of the designs and agents, and of the meta agent.
-        model_tokens: of the same, input and output.
-        dollars: of the meta agent's priced calls.
+        model_calls: attempts at calls of all roles.
+        model_tokens: input and output; of calls that a crash cut off, what had been reserved.
+        dollars: of the same, where prices are known.
         seconds: wall time of all evaluations, added up.
     """
 

@@ -42,6 +42,7 @@ TABLES = {
         *("bytes_stored", "recall_chars", "model_calls", "model_tokens", "backend"),
     ),
     "questions": ("digest", "found"),
+    "agent_costs": ("digest", "tokens", "seconds"),
     "episodes": ("digest", "position", "content"),
     "decisions": ("sequence", "generation", "kind", "subject", "reason", "data"),
     "openings": ("number", "designs", "streams", "decided_at", "data"),
@@ -49,8 +50,9 @@ TABLES = {
     "prompts": ("id", "parent_id", "generation", "origin", "content", "data"),
     "insights": ("sequence", "operation", "insight_id", "generation", "content", "data"),
     "model_calls": (
-        *("sequence", "generation", "purpose", "model", "outcome"),
-        *("input_tokens", "output_tokens", "dollars", "seconds"),
+        *("scope", "role", "position", "content", "model", "outcome", "request", "answer", "vectors", "cut"),
+        *("attempts", "input_tokens", "output_tokens", "dollars", "seconds"),
+        *("charged_calls", "charged_tokens", "charged_nanodollars"),
     ),
 }
 NUMBERED = {"evaluations": "sequence", "decisions": "sequence", "openings": "number"}
@@ -106,13 +108,17 @@ def evaluation_values(evaluation: Evaluation, purpose: Purpose) -> tuple[Stored,
     )
 
 
-def to_recorded(row: Any, found: Any) -> Recorded:
-    """Args: a row of evaluations, and the row of questions beside it, None if there is none."""
+def to_recorded(row: Any, found: Any, costs: Any) -> Recorded:
+    """Make a record of a row of evaluations and of those beside it, None where there are none."""
     design, stream, split, order, protocol, agent, seed, guest, config = row[2:11]
     purpose, outcome, _, rewards, steps, *rest = row[11:]
     key = EvaluationKey(DesignId(design), stream, split, order, protocol, agent, seed, guest, config)
-    scored = Evaluation(key, Outcome(outcome), tuple(json.loads(rewards)), tuple(json.loads(steps)), *rest)
-    evaluation = scored if found is None else replace(scored, found=tuple(map(bool, json.loads(found[1]))))
+    evaluation = Evaluation(key, Outcome(outcome), tuple(json.loads(rewards)), tuple(json.loads(steps)), *rest)
+    if found is not None:
+        evaluation = replace(evaluation, found=tuple(map(bool, json.loads(found[1]))))
+    if costs is not None:
+        tokens, seconds = (tuple(json.loads(column)) for column in costs[1:])
+        evaluation = replace(evaluation, task_tokens=tokens, task_seconds=seconds)
     return Recorded(evaluation, Purpose(purpose), row[0])
 
 

@@ -80,5 +80,22 @@ _V2 = (
         seal TEXT NOT NULL, recorded_at REAL NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2)
+# Nobody had written to the first table of this name. A call is charged its reservation when it is opened, which its
+# answer corrects; one that a crash cut off keeps it.
+_V3 = (
+    "DROP TABLE model_calls",
+    """CREATE TABLE model_calls (
+        scope TEXT NOT NULL, role TEXT NOT NULL, position INTEGER NOT NULL, content TEXT NOT NULL, model TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('open', 'answered', 'refused')), request BLOB, answer BLOB NOT NULL,
+        vectors BLOB NOT NULL, cut INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL, dollars REAL, seconds REAL NOT NULL, charged_calls INTEGER NOT NULL,
+        charged_tokens INTEGER NOT NULL, charged_nanodollars INTEGER NOT NULL,
+        seal TEXT NOT NULL, recorded_at REAL NOT NULL, PRIMARY KEY (scope, role, position, content))""",
+    """CREATE TABLE agent_costs (
+        digest TEXT PRIMARY KEY REFERENCES evaluations (digest), tokens TEXT NOT NULL, seconds TEXT NOT NULL,
+        seal TEXT NOT NULL, recorded_at REAL NOT NULL)""",
+    "CREATE INDEX model_calls_cost ON model_calls (role, charged_calls, charged_tokens, charged_nanodollars)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
 VERSION = len(MIGRATIONS)

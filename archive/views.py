@@ -317,7 +317,7 @@ class _Reader:
     def __init__(self, ledger: Ledger, repository: Repository) -> None:
         self.recorded = ledger.evaluations()
         self.proposals = ledger.proposals()
-        self.decisions = ledger.decisions()
+        self.decisions = tuple(d for d in ledger.decisions() if d.reason)  # a check that found nothing says nothing
         self.openings = len(ledger.openings())
         self.spent = ledger.spent()
         self.rows = {row.id: row for row in ledger.designs()}

@@ -69,6 +69,8 @@ class Evaluation:
         backend: which sandbox it ran in, with the level of confinement.
         found: per scored task that is a question, whether a right answer stood in the recall; empty where tasks are
             played. What a reader makes of it is `rewards`.
+        model_calls, model_tokens: of the design and, where it is a model, of the agent.
+        task_tokens, task_seconds: of the agent's model, per scored task; empty where the agent is none.
     """
 
     key: EvaluationKey
@@ -84,6 +86,8 @@ class Evaluation:
     model_tokens: int = 0
     backend: str = ""
     found: tuple[bool, ...] = ()
+    task_tokens: tuple[int, ...] = ()
+    task_seconds: tuple[float, ...] = ()
 
     @property
     def score(self) -> float | None:

@@ -36,7 +36,7 @@ from archive.records import (
     Spent,
     Trial,
 )
-from archive.schema import VERSION
+from archive.schema import MIGRATIONS, VERSION
 from design_space import DesignId, Evaluation, EvaluationKey, Outcome
 
 A, B, C = DesignId("a" * 16), DesignId("b" * 16), DesignId("c" * 16)
@@ -212,7 +212,7 @@ def test_evaluations_are_found_by_design_purpose_and_split(ledger: Ledger) -> No
     assert streams(design=A) == ["house:0", "house:2"]
     assert streams(purpose=Purpose.CONTROL) == ["house:1"]
     assert streams(design=A, split="validation") == ["house:2"]
-    assert ledger.spent() == Spent(3, 6, 900, 0.0, 4.5)
+    assert ledger.spent() == Spent(3, 0, 0, 0.0, 4.5), "model calls are the call book's"
 
 
 def test_sealed_split_is_scored_only_for_a_list_frozen_beforehand(ledger: Ledger) -> None:
@@ -436,14 +436,17 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
             Ledger(path, read_only=read_only)
 
 
-def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path, version: int) -> None:
     path = tmp_path / "ledger.sqlite"
     filled(path)
     with Ledger(path) as now:
         before = now.evaluations()
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE questions")
-        db.execute("PRAGMA user_version = 1")
+        for table in ("agent_costs", "model_calls", *(("questions",) if version == 1 else ())):
+            db.execute(f"DROP TABLE {table}")
+        db.execute(MIGRATIONS[0][-1])  # the first table of model calls
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
     with pytest.raises(ArchiveOutdated):
         Ledger(path, read_only=True)

@@ -1,0 +1,30 @@
+"""What a ledger says, as text in one order: equal for two runs that did the same, whenever and with any workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from archive.rows import TABLES
+from archive.store import Store
+
+MEASURED = {
+    "evaluations": ("sequence", "seconds", "cpu_seconds"),
+    "decisions": ("sequence",),
+    "agent_costs": ("seconds",),
+    "model_calls": ("charged_calls", "charged_tokens", "charged_nanodollars"),
+}
+"""Columns that say when, how long or in which order of arrival, and what attempts cost that were lost."""
+
+
+def content(store: Store) -> Iterator[str]:
+    """Yield one line for each row, table by table, without what is measured; open calls are left out.
+
+    Raises:
+        ArchiveDamaged: a row is not what was written.
+    """
+    for table, columns in TABLES.items():
+        kept = [place for place, name in enumerate(columns) if name not in MEASURED.get(table, ())]
+        where = "outcome != 'open'" if table == "model_calls" else "1"
+        rows = ([row[place] for place in kept] for row in store.rows(table, where))
+        yield from sorted(json.dumps([table, *row], default=lambda blob: blob.hex()) for row in rows)
