@@ -43,12 +43,14 @@ class Provenance:
         measured: on what its score was taken: split, tasks, protocol, agent.
         lineage: cards of its ancestors, oldest first.
         versions: of what made it, by name.
+        embedder: what its texts were embedded with: `hashed`, or what its user has to bring.
     """
 
     run: str
     measured: str = ""
     lineage: tuple[Card, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    embedder: str = "hashed"
 
 
 def export(
@@ -95,6 +97,7 @@ def export(
         "gain": gain,
         "baseline": baseline,
         "learned": snapshot is not None,
+        "hashed": provenance.embedder == "hashed",
         "provenance": provenance,
     }
     source = f"src/{package}/"

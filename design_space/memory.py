@@ -129,14 +129,14 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is left of a design's allowance of model calls; None is unlimited."""
+    """What is left of a design's allowance for `ask`: calls in this task, tokens in this stream; None is unlimited."""
 
     calls: int | None = 0
     tokens: int | None = 0
 
 
 class ModelUnavailable(RuntimeError):
-    """The design asked for a model that this run does not offer, or has no allowance left."""
+    """The design asked for what this run does not offer, or more than its allowance grants."""
 
 
 class Kit(Protocol):
@@ -145,7 +145,7 @@ class Kit(Protocol):
     Attributes:
         rng: the memory's own random generator; the only source of chance a design may use.
         folder: scratch for files, empty at the start of a stream, gone at its end.
-        budget: what is left of the allowance for `ask` and `embed`.
+        budget: what is left of the allowance for `ask`.
     """
 
     @property
@@ -159,12 +159,18 @@ class Kit(Protocol):
         """Ask the memory's language model.
 
         Raises:
-            ModelUnavailable: the run is key-free, or the allowance is used up.
+            ModelUnavailable: the run is key-free, the allowance does not grant it, or the model refuses to answer.
         """
         ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: float32, shape (n, d), rows of unit norm (all zeros for a text without words)."""
+        """Embed texts: float32, shape (n, d), rows of unit norm (all zeros for a text without words).
+
+        What a run embeds with, and so d, differs from run to run. Very long texts may be cut.
+
+        Raises:
+            ModelUnavailable: the run embeds outside the sandbox, and the allowance does not grant it.
+        """
         ...
 
 

@@ -24,8 +24,7 @@ def snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
         plain = np.asarray(array, order="C")
         if plain.dtype.kind not in "biuf":
             raise ValueError(f"snapshot array {name!r} has dtype {plain.dtype}, wanted booleans or numbers")
-        content = base64.b64encode(plain.tobytes()).decode("ascii")
-        arrays[name] = {"dtype": plain.dtype.str, "shape": list(plain.shape), "base64": content}
+        arrays[name] = array_to_json(plain)
     return {"data": snapshot.data, "arrays": arrays}
 
 
@@ -37,7 +36,7 @@ def snapshot_from_json(value: Any) -> Snapshot:
     """
     try:
         data, arrays = value["data"], value["arrays"]
-        return Snapshot(data, {name: _array(fields) for name, fields in arrays.items()})
+        return Snapshot(data, {name: array_from_json(fields) for name, fields in arrays.items()})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a snapshot: {error!r}") from error
 
@@ -66,7 +65,18 @@ def parse_snapshot(text: str) -> Snapshot:
         raise ValueError("not a snapshot: it nests too deeply") from error
 
 
-def _array(fields: dict[str, Any]) -> NDArray[Any]:
+def array_to_json(array: NDArray[Any]) -> dict[str, Any]:
+    """Return an array of booleans or numbers as ``{"dtype", "shape", "base64"}``."""
+    content = base64.b64encode(array.tobytes()).decode("ascii")
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "base64": content}
+
+
+def array_from_json(fields: dict[str, Any]) -> NDArray[Any]:
+    """Return the array that `array_to_json` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
     if set(fields) != {"dtype", "shape", "base64"}:
         raise ValueError(f"fields of a snapshot array are {sorted(fields)}, wanted base64, dtype, shape")
     kind = np.dtype(fields["dtype"])

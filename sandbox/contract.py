@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from design_space.design import Design
 from design_space.evaluation import Outcome
-from design_space.memory import Episode, Query, Step
+from design_space.memory import Episode, Query, Recall, Step
 from sandbox.backend import Guest
 from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession
 
@@ -23,8 +26,21 @@ _EPISODES = (
 )
 
 
-def check(design: Design, guest: Guest, folder: str, broker: Broker | None = None) -> DesignFault | None:
-    """Put a design through what every stream will ask of it; None if it holds.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How the test ended.
+
+    Attributes:
+        fault: what the design owes and does not do; None if it holds.
+        flags: what is no fault, but makes it useless as a memory; a control may be meant so.
+    """
+
+    fault: DesignFault | None
+    flags: tuple[str, ...] = ()
+
+
+def check(design: Design, guest: Guest, folder: str, broker: Broker | None = None) -> Checked:
+    """Put a design through what every stream will ask of it.
 
     An empty memory, an episode that earned something, a failed one, a dialogue without actions or reward, one without
     steps, odd characters; asked before a task and within one; what was stored survives a restart.
@@ -41,23 +57,39 @@ def check(design: Design, guest: Guest, folder: str, broker: Broker | None = Non
     try:
         session = MemorySession(guest, broker, recall_chars=100_000)
         session.open(design, 0, folder)
-        session.retrieve(query)
+        recalls = [session.retrieve(query)[0]]
         for episode in _EPISODES:
+            broker.task()
             session.observe(episode.steps[0] if episode.steps else _STEPS[0], NOTHING)
             session.update(episode, [NOTHING] * len(episode.steps), NOTHING)
-            session.retrieve(query)
-            session.retrieve(within)
+            recalls.append(session.retrieve(query)[0])
+            recalls.append(session.retrieve(within)[0])
         before = session.retrieve(query)[0]
         snapshot, _ = session.snapshot()
         session.close()
         restarted = MemorySession(guest, broker, recall_chars=100_000)
+        broker.task()
         restarted.open(design, 0, folder)
         restarted.restore(snapshot)
         after = restarted.retrieve(query)[0]
         restarted.close()
     except DesignFault as fault:
         outcome = Outcome.INVALID if fault.outcome is Outcome.CRASHED else fault.outcome
-        return DesignFault(outcome, f"contract test: {fault.detail}")
+        return Checked(DesignFault(outcome, f"contract test: {fault.detail}"))
     if before.items and not after.items:
-        return DesignFault(Outcome.INVALID, "contract test: what was stored is gone after snapshot() and restore()")
-    return None
+        return Checked(
+            DesignFault(Outcome.INVALID, "contract test: what was stored is gone after snapshot() and restore()")
+        )
+    return Checked(None, _flags(recalls))
+
+
+def _flags(recalls: Sequence[Recall]) -> tuple[str, ...]:
+    """Args: recalls: the first of them of an empty memory."""
+    shown = [tuple(item.text for item in recall.items) for recall in recalls]
+    if not any(shown):
+        return (
+            f"it recalled nothing, whatever it was asked: {len(shown)} times, after up to {len(_EPISODES)} episodes",
+        )
+    if shown[0] and len(set(shown)) == 1:
+        return ("what it recalls does not depend on what it was told: the same before any episode and after all",)
+    return ()

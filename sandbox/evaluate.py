@@ -14,11 +14,12 @@ from design_space.design import Design
 from design_space.episodes import HISTORY_COUNT
 from design_space.evaluation import Evaluation, EvaluationKey, Outcome
 from design_space.memory import Episode, Query, Recall, Snapshot, Step
-from sandbox.agents.base import Agent, Reader, situation
+from sandbox.agents.base import Agent, Modelled, Reader, situation
 from sandbox.backend import Backend, Guest, Labels
+from sandbox.calls import Line
 from sandbox.guest.wire import RecallRef
 from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession, Opened
-from sandbox.streams.base import Environment, Source, Split, Stream, Task, generator
+from sandbox.streams.base import Environment, Observation, Source, Split, Stream, Task, generator
 from sandbox.streams.grading import NOT_TOLD, Question
 
 Protocol = Literal["online", "static", "inject"]
@@ -85,6 +86,7 @@ class Played:
     Attributes:
         recalls: for each step, and `before` for the task: which recall, and how much of it was shown.
         found: whether a right answer stood in the recall; None where the task is played.
+        tokens, seconds: of the agent's model.
     """
 
     task: Task
@@ -92,6 +94,8 @@ class Played:
     recalls: tuple[RecallRef, ...] = ()
     before: RecallRef = NOTHING
     found: bool | None = None
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,16 @@ class Evaluator:
 
     Args:
         agent: makes a fresh agent for a task, from a generator that depends on the task and not on the design.
+        broker: makes what carries out the model calls of one evaluation's design, from the digest of its key.
+        line: gives an agent that is a model somebody to ask, by the scope of its calls; None where the run has none.
     """
 
     source: Source
     agent: Callable[..., Agent]
     backend: Backend
     setting: Setting
-    broker: Callable[[], Broker] = KeyFreeBroker
+    broker: Callable[[str], Broker] = KeyFreeBroker
+    line: Callable[[str], Line] | None = None
     _collected: dict[str, tuple[Played, ...]] = field(default_factory=dict)
 
     def key(self, design: Design, stream: Stream, order: int = 0, experience: Experience = "own") -> EvaluationKey:
@@ -139,12 +146,14 @@ class Evaluator:
 
         Raises:
             SandboxUnavailable: the machine is at fault; nothing is charged to the design.
+            ModelFault: a model is not to be had, and the run must stop; nothing is charged to the design.
             ValueError: the experience wants another stream.
         """
         started = time.monotonic()
-        broker = self.broker()
+        broker = self.broker(key.digest)
         session = MemorySession(guest, broker, self.setting.recall_chars)
-        run = _Run(self, design, session, stream, key)
+        line = None if self.line is None else self.line(key.digest)
+        run = _Run(self, design, session, broker, stream, key, line)
         outcome, detail, snapshot, stored = Outcome.SCORED, "", None, None
         try:
             run.through(experience, other)
@@ -165,9 +174,11 @@ class Evaluator:
             cpu_seconds=run.cpu_seconds,
             bytes_stored=stored,
             recall_chars=run.recall_chars,
-            model_calls=broker.calls,
-            model_tokens=broker.tokens,
+            model_calls=broker.calls + (0 if line is None else line.calls),
+            model_tokens=broker.tokens + (0 if line is None else line.tokens),
             backend=self.backend.name,
+            task_tokens=() if line is None else (*(played.tokens for played in run.played), *(0,) * missing),
+            task_seconds=() if line is None else (*(played.seconds for played in run.played), *(0.0,) * missing),
         )
         return Result(evaluation, tuple(run.played), snapshot)
 
@@ -180,12 +191,28 @@ class Evaluator:
         name = f"{stream.name}/{order}"
         if name not in self._collected:
             tasks = _ordered(stream, order)
-            self._collected[name] = tuple(self.attempt(task, order) for task in tasks[: len(tasks) // 2])
+            setting = self.setting
+            line = None if self.line is None else self.line(f"{name}/{setting.agent}/{setting.seed}/{setting.config}")
+            self._collected[name] = tuple(self.attempt(task, order, line=line) for task in tasks[: len(tasks) // 2])
         return self._collected[name]
 
-    def attempt(self, task: Task, order: int, memory: _Memory | None = None) -> Played:
-        """One attempt at one task, with a memory or with none; the memory is not told how it ended."""
+    def attempt(self, task: Task, order: int, memory: _Memory | None = None, line: Line | None = None) -> Played:
+        """One attempt at one task, with a memory or with none; the memory is not told how it ended.
+
+        Raises:
+            ValueError: the agent is a model, and there is none.
+        """
         agent = self.agent(generator("agent", self.setting.agent, self.setting.seed, order, task.id))
+        if not isinstance(agent, Modelled):
+            return self._attempt(task, agent, memory)
+        if line is None:
+            raise ValueError(f"the agent {agent.name!r} asks a language model, and there is none: see models.agent")
+        agent.connect(line)
+        tokens, seconds = line.tokens, line.seconds
+        played = self._attempt(task, agent, memory)
+        return replace(played, tokens=line.tokens - tokens, seconds=line.seconds - seconds)
+
+    def _attempt(self, task: Task, agent: Agent, memory: _Memory | None) -> Played:
         if task.question is not None:
             return _answer(task, task.question, agent, memory)
         environment = self.source.environment(task)
@@ -222,11 +249,20 @@ class _Run:
     """
 
     def __init__(
-        self, evaluator: Evaluator, design: Design, session: MemorySession, stream: Stream, key: EvaluationKey
+        self,
+        evaluator: Evaluator,
+        design: Design,
+        session: MemorySession,
+        broker: Broker,
+        stream: Stream,
+        key: EvaluationKey,
+        line: Line | None,
     ) -> None:
+        self._line = line
         self._evaluator = evaluator
         self._design = design
         self._session = session
+        self._broker = broker
         self._stream = stream
         self._key = key
         self._protocol = evaluator.setting.protocol
@@ -296,6 +332,7 @@ class _Run:
         if self._memory is not None:
             self.end()
         self._spent_chars = self.recall_chars
+        self._broker.task()
         opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
         self._memory = _Memory(self._session, opened)
 
@@ -304,6 +341,7 @@ class _Run:
         self._tell(stream.sessions)
         if self._protocol == "static":
             for played in self._evaluator.collect(stream, order):
+                self._broker.task()
                 self._update(Played(played.task, played.episode, (NOTHING,) * len(played.episode.steps)))
         elif self._protocol == "online":
             for task in _ordered(stream, order):
@@ -311,13 +349,16 @@ class _Run:
 
     def _tell(self, sessions: Sequence[Episode]) -> None:
         for session in sessions:
+            self._broker.task()
             self._session.update(self.disguise(session), [NOTHING] * len(session.steps), NOTHING)
 
     def _learn(self, task: Task) -> None:
-        self._update(self._evaluator.attempt(task, self._key.order, self._memory))
+        self._broker.task()
+        self._update(self._evaluator.attempt(task, self._key.order, self._memory, self._line))
 
     def _score(self, task: Task, learn: bool = False) -> None:
-        played = self._evaluator.attempt(task, self._key.order, self._memory)
+        self._broker.task()
+        played = self._evaluator.attempt(task, self._key.order, self._memory, self._line)
         if learn:
             self._update(played)
         self.played.append(played)
@@ -357,7 +398,7 @@ def _play(task: Task, environment: Environment, agent: Agent, memory: _Memory | 
         if steps and memory is not None and memory.opened.each_step:
             recall, ref = memory.ask(Query(task.goal, situation(now), len(steps), tuple(history[-HISTORY_COUNT:])))
         command = agent.choose(now, recall)
-        after = environment.step(command)
+        after = environment.step(command) if command in now.commands else _without_effect(now, command)
         agent.learn(command, now, after)
         step = Step(situation(now), command, after.feedback, after.reward, recall)
         if memory is not None:
@@ -369,6 +410,10 @@ def _play(task: Task, environment: Environment, agent: Agent, memory: _Memory | 
         now = after
     episode = Episode(task.id, task.goal, tuple(steps), min(1.0, max(0.0, total)), before_recall)
     return Played(task, episode, tuple(refs), before)
+
+
+def _without_effect(now: Observation, command: str) -> Observation:
+    return replace(now, feedback=f"{command!r} is not among the commands: nothing happens.", reward=0.0)
 
 
 def _ordered(stream: Stream, order: int) -> Sequence[Task]:

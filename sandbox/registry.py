@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from sandbox.agents.base import Agent
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.agents.literal import LiteralAgent
+from sandbox.agents.llm import LLMAgent
 from sandbox.streams.base import Source
 from sandbox.streams.data.bfcl_memory import BfclMemorySettings, BfclMemorySource
 from sandbox.streams.data.jsonl import JsonlSettings, JsonlSource
@@ -37,7 +38,7 @@ SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
     "memoryagentbench": (MemoryAgentBenchSource, MemoryAgentBenchSettings),
     "bfcl-memory": (BfclMemorySource, BfclMemorySettings),
 }
-AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent, "literal": LiteralAgent}
+AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent, "literal": LiteralAgent, "llm": LLMAgent}
 
 
 def settings_of(name: str) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
 
 
 def find_agent(name: str, folder: str) -> MakeAgent:
-    """Find an agent: `evidence`, `literal`, or ``module:Name`` of a callable that takes a random generator.
+    """Find an agent: `evidence`, `literal`, `llm`, or ``module:Name`` of a callable that takes a random generator.
 
     Raises:
         ValueError: there is none of that name.

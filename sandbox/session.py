@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from design_space.design import Design
 from design_space.evaluation import Outcome
-from design_space.memory import Episode, ModelUnavailable, Query, Recall, Snapshot, Step
+from design_space.memory import Budget, Episode, ModelUnavailable, Query, Recall, Snapshot, Step
 from sandbox.backend import Ending, Guest, GuestEnded, Reason, classify
 from sandbox.guest import wire
 from sandbox.guest.frames import FrameError, decode
@@ -38,18 +41,49 @@ class Answer:
 
 
 class Broker(Protocol):
-    """Carries out the model calls of one evaluation. Owes: metering, and a refusal before money is spent."""
+    """Carries out the model calls of one evaluation. Owes: metering, and a refusal before money is spent.
 
-    calls: int
-    tokens: int
+    Attributes:
+        calls, tokens, dollars: what the design has used in all; dollars are None once a price was unknown.
+        left: what it may still ask for now.
+        dimensions: of the vectors that `embed` returns; None leaves it to the guest, which hashes words.
+
+    Any of them may raise `sandbox.calls.ModelFault`: the run must stop, and the design is not to blame.
+    """
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def dollars(self) -> float | None: ...
+    @property
+    def left(self) -> Budget: ...
+    @property
+    def dimensions(self) -> int | None: ...
+
+    def task(self) -> None:
+        """A new task begins, and with it the allowance of one task."""
+        ...
 
     def ask(self, prompt: str, max_tokens: int) -> Answer:
         """Raises ModelUnavailable where no model is to be had or the allowance is used up."""
         ...
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return a row for each text: of unit norm, zeros for a text without words.
+
+        Raises:
+            ModelUnavailable: the guest embeds for itself, or the allowance is used up.
+        """
+        ...
+
 
 class KeyFreeBroker:
     """Refuses every model call: the run has no provider.
+
+    Args:
+        scope: ignored, as there is nothing to be filed under it.
 
     Attributes:
         refused: calls so far.
@@ -57,13 +91,22 @@ class KeyFreeBroker:
 
     calls = 0
     tokens = 0
+    dollars = 0.0
+    left = Budget(0, 0)
+    dimensions = None
 
-    def __init__(self) -> None:
+    def __init__(self, scope: str = "") -> None:
         self.refused = 0
+
+    def task(self) -> None:
+        return
 
     def ask(self, prompt: str, max_tokens: int) -> Answer:
         self.refused += 1
         raise ModelUnavailable("this run is key-free: no language model is to be had")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ModelUnavailable("this run is key-free: texts are embedded in the sandbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +140,24 @@ class MemorySession:
         self._broker = broker
         self._recall_chars = recall_chars
         self._requests = 0
+        self._told = Budget(0, 0)  # what the guest believes to be left
         self._recalls: list[wire.RecallRef] = []
         self._reader = wire.RecallReader()
 
-    def open(self, design: Design, seed: int, folder: str, calls: int | None = 0, tokens: int | None = 0) -> Opened:
+    def open(self, design: Design, seed: int, folder: str) -> Opened:
         """Start a fresh process, load the design into it, make its memory."""
+        dimensions = self._broker.dimensions
+        self._told = self._broker.left
         self._guest.start()
         arg = {
             "source": design.source,
             "params": dict(design.params),
             "seed": seed,
             "folder": folder,
-            "calls": calls,
-            "tokens": tokens,
+            "calls": self._told.calls,
+            "tokens": self._told.tokens,
+            "embedder": "hashed" if dimensions is None else "remote",
+            "dimensions": dimensions or 0,
         }
         told = self._request("open", arg)
         try:
@@ -162,8 +210,12 @@ class MemorySession:
 
     def _request(self, op: str, arg: Any) -> Any:
         self._requests += 1
+        request = {"id": self._requests, "op": op, "arg": arg}
+        if self._told != self._broker.left:
+            self._told = self._broker.left
+            request["budget"] = [self._told.calls, self._told.tokens]
         try:
-            self._guest.send(_dump({"id": self._requests, "op": op, "arg": arg}))
+            self._guest.send(_dump(request))
             while True:
                 message = decode(self._guest.receive())
                 if "call" in message:
@@ -173,25 +225,32 @@ class MemorySession:
                     raise FrameError("an answer to no request")
                 if "error" in message:
                     raise self._fault(op, message["error"])
+                if "ok" not in message:
+                    raise FrameError("an answer that says neither ok nor error")
                 return message["ok"]
         except GuestEnded as ended:
             raise DesignFault(classify(ended.ending), _explain(op, ended.ending)) from ended
-        except (FrameError, KeyError) as error:
+        except FrameError as error:
             raise DesignFault(Outcome.PROTOCOL, f"{op}: {error}") from error
 
     def _serve(self, message: dict[str, Any]) -> dict[str, Any]:
-        call = message["call"]
-        arg = message.get("arg")
-        if message.get("op") != "ask" or not isinstance(arg, dict) or not isinstance(call, int):
+        """Answer an up-call; refusing it is an answer too."""
+        call, op, arg = message["call"], message.get("op"), message.get("arg")
+        if type(call) is not int or len(message) != 3:
             raise FrameError("an unknown call")
-        prompt, limit = arg.get("prompt"), arg.get("max_tokens")
-        if not isinstance(prompt, str) or isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise FrameError("ask wants a prompt and a positive max_tokens")
         try:
-            answer = self._broker.ask(prompt, limit)
+            if op == "ask":
+                return {"call": call, "ok": self._ask(*wire.ask_from_json(arg))}
+            if op == "embed":
+                return {"call": call, "ok": wire.vectors_to_json(self._broker.embed(wire.texts_from_json(arg)))}
         except ModelUnavailable as error:
             return {"call": call, "error": str(error)}
-        return {"call": call, "ok": {"text": answer.text, "calls": answer.calls, "tokens": answer.tokens}}
+        raise FrameError(f"a call for {op!r:.40}, wanted ask or embed")
+
+    def _ask(self, prompt: str, max_tokens: int) -> dict[str, Any]:
+        answer = self._broker.ask(prompt, max_tokens)
+        self._told = Budget(answer.calls, answer.tokens)
+        return {"text": answer.text, "calls": answer.calls, "tokens": answer.tokens}
 
     def _fault(self, op: str, error: Any) -> DesignFault:
         """What an exception of the design counts as; its own word for a lack of resources needs our evidence."""

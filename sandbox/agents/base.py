@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from design_space.memory import Recall
+from sandbox.calls import Line
 from sandbox.streams.base import Observation
 
 
 class Agent(Protocol):
     """Plays one task: chooses commands. Owes: no knowledge of designs; equal seeds, equal choices.
+
+    A choice that is not on offer is a step without effect.
 
     Attributes:
         name: as in a config and in the evaluation key.
@@ -30,6 +33,15 @@ class Reader(Protocol):
 
     def answer(self, question: str, recall: Recall) -> str:
         """Return what it says to the question, knowing nothing but the recall."""
+        ...
+
+
+@runtime_checkable
+class Modelled(Protocol):
+    """What an agent offers beside, if it asks a language model."""
+
+    def connect(self, line: Line) -> None:
+        """Say whom it asks; comes before anything else."""
         ...
 
 

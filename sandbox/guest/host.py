@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from design_space.kit import GuestKit, Upcall
-from design_space.memory import Memory, Recall
+from design_space.memory import Budget, Memory, Recall
 
 from . import wire
+from .remote_embedder import RemoteEmbedder
 
 TRACEBACK_CHARS = 4_000
 
@@ -51,10 +52,13 @@ class MemoryHost:
 
     Args:
         upcall: asks the worker for what only it may do (`ask`, `embed`); see `design_space.kit`.
+        frame_bytes: largest frame that carries such a question or its answer.
     """
 
-    def __init__(self, upcall: Upcall) -> None:
+    def __init__(self, upcall: Upcall, frame_bytes: int) -> None:
         self._upcall = upcall
+        self._frame_bytes = frame_bytes
+        self._kit: GuestKit | None = None
         self._memory: Memory | None = None
         self._recalls: list[Recall] = []
         self._writer = wire.RecallWriter()
@@ -72,12 +76,14 @@ class MemoryHost:
         """Carry one request out; an exception of the design becomes an `error` in the answer.
 
         Args:
-            request: ``{"id": int, "op": str, "arg": ...}``.
+            request: ``{"id": int, "op": str, "arg": ...}``, and ``"budget": [calls, tokens]`` where it has changed.
 
         Returns:
             ``{"id", "ok"}`` or ``{"id", "error": {"kind", "message", "traceback"}}``.
         """
         try:
+            if "budget" in request and self._kit is not None:
+                self._kit.renew(Budget(*request["budget"]))
             return {"id": request["id"], "ok": self._handlers[request["op"]](request["arg"])}
         except BaseException as error:  # noqa: BLE001
             # The design's own code may raise anything, SystemExit included; all of it is data for the worker.
@@ -90,9 +96,11 @@ class MemoryHost:
         return self._memory
 
     def _open(self, arg: dict[str, Any]) -> dict[str, Any]:
-        kit = GuestKit(arg["seed"], arg["folder"], self._upcall, arg["calls"], arg["tokens"])
+        remote = arg["embedder"] == "remote"
+        vectors = RemoteEmbedder(self._upcall, arg["dimensions"], self._frame_bytes) if remote else None
+        self._kit = GuestKit(arg["seed"], arg["folder"], self._upcall, arg["calls"], arg["tokens"], vectors)
         kind = load(arg["source"])
-        self._memory = kind(kit, **arg["params"])
+        self._memory = kind(self._kit, **arg["params"])
         return {
             "name": kind.__name__,
             "retrieve": "step" if kind.RETRIEVE == "step" else "task",

@@ -38,7 +38,7 @@ class Session:
     def __init__(self, channel: Pipe, limit: int) -> None:
         self._channel = channel
         self._limit = limit
-        self._host = MemoryHost(self._upcall)
+        self._host = MemoryHost(self._upcall, limit)
         # Held through a whole up-call, and to answer: so no request is answered while one of a design's threads waits.
         self._lock = threading.Lock()
         self._open = False

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from design_space import snapshots
 from design_space.memory import Episode, Item, Query, Recall, Snapshot, Step
 
@@ -16,6 +19,11 @@ from .frames import FrameError
 
 Json = dict[str, Any]
 RecallRef = tuple[int, int]
+
+EMBED_TEXTS = 256
+"""Most texts of one up-call."""
+EMBED_CHARS = 8_000
+"""Characters of one text that go over the pipe; the guest cuts off the rest."""
 
 
 def _fields(value: object, what: str, *names: str) -> list[Any]:
@@ -163,3 +171,35 @@ def snapshot_from_json(value: object) -> Snapshot:
         return snapshots.snapshot_from_json(value)
     except ValueError as error:
         raise FrameError(str(error)) from error
+
+
+def ask_from_json(value: object) -> tuple[str, int]:
+    """The prompt of an up-call for an answer, and the most tokens that the design wants."""
+    prompt, limit = _fields(value, "ask", "prompt", "max_tokens")
+    if type(limit) is not int or limit < 1:
+        raise FrameError(f"ask wants a positive whole max_tokens, not {limit!r:.40}")
+    return _text(prompt, "a prompt"), limit
+
+
+def texts_to_json(texts: Sequence[str]) -> Json:
+    return {"texts": list(texts)}
+
+
+def texts_from_json(value: object) -> list[str]:
+    """The texts of an up-call for vectors."""
+    (texts,) = _fields(value, "embed", "texts")
+    if not 1 <= len(_list(texts, "texts")) <= EMBED_TEXTS:
+        raise FrameError(f"embed wants 1 to {EMBED_TEXTS} texts at once, got {len(texts)}")
+    parsed = [_text(text, "a text to embed") for text in texts]
+    if (longest := max(map(len, parsed))) > EMBED_CHARS:
+        raise FrameError(f"embed takes texts of {EMBED_CHARS} characters, got one of {longest}")
+    return parsed
+
+
+def vectors_to_json(vectors: NDArray[np.float32]) -> Json:
+    return snapshots.array_to_json(vectors.astype("<f4", copy=False))
+
+
+def vectors_from_json(value: Json) -> NDArray[np.float32]:
+    """Rows of float32."""
+    return snapshots.array_from_json(value).astype(np.float32, copy=False)

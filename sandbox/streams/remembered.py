@@ -7,6 +7,7 @@ nobody has typed there before.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -43,10 +44,11 @@ class _Tree:
 
 
 class Book:
-    """What one process knows of games, the least recently played ones dropped first."""
+    """What one process knows of games, the least recently played ones dropped first. Safe for threads."""
 
     def __init__(self, nodes_count: int = NODES_COUNT) -> None:
         self._limit = nodes_count
+        self._lock = threading.Lock()
         self._trees: OrderedDict[str, _Tree] = OrderedDict()
 
     def environment(self, name: str, make: Callable[[], Environment]) -> Environment:
@@ -56,10 +58,11 @@ class Book:
             name: of the game; equal names, equal games.
             make: starts the engine; called only where its answer is not known.
         """
-        tree = self._trees.setdefault(name, _Tree())
-        self._trees.move_to_end(name)
-        while len(self._trees) > 1 and sum(known.size for known in self._trees.values()) > self._limit:
-            self._trees.popitem(last=False)
+        with self._lock:
+            tree = self._trees.setdefault(name, _Tree())
+            self._trees.move_to_end(name)
+            while len(self._trees) > 1 and sum(known.size for known in self._trees.values()) > self._limit:
+                self._trees.popitem(last=False)
         return _RememberedEnvironment(tree, make)
 
 

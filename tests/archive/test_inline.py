@@ -167,7 +167,7 @@ DESIGNS = {
 def transcript(source: str, folder: Path) -> list[dict[str, Any]]:
     """Everything that a memory of this design answers to a fixed sequence of tasks."""
     folder.mkdir()
-    host = MemoryHost(lambda op, arg: None)
+    host = MemoryHost(lambda op, arg: None, 1 << 24)
     answers = []
 
     def ask(op: str, arg: object) -> dict[str, Any]:
@@ -175,7 +175,8 @@ def transcript(source: str, folder: Path) -> list[dict[str, Any]]:
         assert "ok" in answers[-1], answers[-1]
         return answers[-1]
 
-    opened = ask("open", {"source": source, "seed": 7, "folder": str(folder), "calls": 0, "tokens": 0, "params": {}})
+    models = {"calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0}
+    opened = ask("open", {"source": source, "seed": 7, "folder": str(folder), "params": {}, **models})
     things = ["red apple", "green pear", "carrot", "old lamp"]
     for task in range(8):
         thing = things[task % 3]

@@ -25,9 +25,9 @@ class Host:
     """A live memory behind the pipe's own encoding: whatever passes is JSON within the limits of a frame."""
 
     def __init__(self, design: Design, folder: Path, seed: int = 3) -> None:
-        self._host = MemoryHost(upcall=lambda operation, argument: pytest.fail(f"asked a model: {operation}"))
+        self._host = MemoryHost(lambda operation, argument: pytest.fail(f"asked a model: {operation}"), 1 << 24)
         arg = {"source": design.source, "params": dict(design.params), "seed": seed, "folder": str(folder)}
-        self.told = self._ask("open", {**arg, "calls": 0, "tokens": 0})
+        self.told = self._ask("open", {**arg, "calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0})
         self._recalls = 0
         self._reader = wire.RecallReader()
 

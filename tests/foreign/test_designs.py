@@ -11,8 +11,8 @@ from foreign_files import FIRST, MADE, TALK, TEA, Opener, design_of
 
 from design_space import Design, Outcome, Query
 from design_space.foreign import wrap
-from design_space.memory import Snapshot
-from sandbox.session import Answer, DesignFault, MemorySession
+from design_space.memory import Budget, Snapshot
+from sandbox.session import Answer, DesignFault, KeyFreeBroker, MemorySession
 
 NOTHING = (0, 0)
 MIRROR = """
@@ -134,11 +134,10 @@ def test_a_design_that_catches_a_failed_import_goes_on(memory: Opener) -> None:
     told(memory(alma("try:\n    import torch\nexcept ImportError:\n    torch = None\n" + MIRROR)))
 
 
-class Teacher:
+class Teacher(KeyFreeBroker):
     """A broker whose model always says the same."""
 
-    calls = 0
-    tokens = 0
+    left = Budget(None, None)
 
     def ask(self, prompt: str, max_tokens: int) -> Answer:
         return Answer('{"lesson": "water first"}', None, None)

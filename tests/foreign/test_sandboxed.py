@@ -65,7 +65,7 @@ class Pets:
 def test_fixtures_hold_the_contract(backend: Backend, name: str) -> None:
     design = design_of(name)
     with backend.open(Labels("tests", design.id)) as guest:
-        fault = check(design, guest, backend.folder)
+        fault = check(design, guest, backend.folder).fault
     assert fault is None, fault.detail
 
 
@@ -73,7 +73,7 @@ def test_fixtures_hold_the_contract(backend: Backend, name: str) -> None:
 def test_a_design_that_asks_a_model_is_refused_in_words(backend: Backend, name: str) -> None:
     design = design_of(name)
     with backend.open(Labels("tests", design.id)) as guest:
-        fault = check(design, guest, backend.folder)
+        fault = check(design, guest, backend.folder).fault
     assert fault is not None
     assert fault.outcome is Outcome.INVALID
     assert "the design asks a language model" in fault.detail
@@ -141,7 +141,7 @@ def test_the_working_directory_is_its_own_scratch_and_async_code_runs(backend: B
 def test_without_a_scratch_what_writes_no_files_still_runs(plain: Backend) -> None:
     design = design_of("alma_graph")
     with plain.open(Labels("tests", design.id)) as guest:
-        fault = check(design, guest, plain.folder)
+        fault = check(design, guest, plain.folder).fault
     assert fault is None, fault.detail
     storing = design_of("evolvelab_cases")
     with plain.open(Labels("tests", storing.id)) as guest, pytest.raises(DesignFault, match=r"PermissionError|OSError"):

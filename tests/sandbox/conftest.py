@@ -55,7 +55,7 @@ class Driver:
         self.guest.start()
         self._reader = RecallReader()
         arg = {"source": source, "params": {}, "seed": 0, "folder": self.backend.folder, "calls": 9, "tokens": 999}
-        return self.ask("open", arg)
+        return self.ask("open", {**arg, "embedder": "hashed", "dimensions": 0})
 
     def send(self, op: str, arg: Any) -> int:
         self._requests += 1

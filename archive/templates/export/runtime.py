@@ -36,6 +36,7 @@ __all__ = [
     "Episode",
     "EpisodeBuilder",
     "Float",
+    "HashedEmbedder",
     "Int",
     "Item",
     "Kit",
@@ -71,6 +72,7 @@ class LocalKit:
         folder: scratch for the memory's files; None is a temporary one, removed at exit.
         ask: your language model; without one the memory gets `ModelUnavailable`.
         embed: your embedding model; without one, texts are embedded by hashing their words.
+        embedder: what the memory was measured with; where that is not ``hashed``, it wants `embed`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class LocalKit:
         folder: str | Path | None = None,
         ask: Ask | None = None,
         embed: Embed | None = None,
+        embedder: str = "hashed",
     ) -> None:
         self._rng = np.random.default_rng(seed)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -89,6 +92,7 @@ class LocalKit:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ask = ask
         self._embed = embed
+        self._embedder = embedder
         self._width = 0
 
     @property
@@ -109,6 +113,11 @@ class LocalKit:
         return str(self._ask(prompt, max_tokens))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._embed is None and self._embedder != "hashed":
+            raise ModelUnavailable(
+                f"this memory was measured with the embedder {self._embedder!r}, not with hashed words: pass yours as "
+                "embed=, or embed=HashedEmbedder().embed to go without one"
+            )
         if self._embed is None:
             self._embed = HashedEmbedder().embed
         if not texts:
