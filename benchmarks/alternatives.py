@@ -34,7 +34,7 @@ from meta_agent.driver import Driver, make_search
 from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.pool import RayPool, never
 from meta_agent.progress import Progress
-from meta_agent.proposer import Draft, Parent
+from meta_agent.proposer import BatchProposer, Draft, Parent
 from meta_agent.run import RunFolder, create
 from meta_agent.sealed import best_seed, open_sealed
 from meta_agent.search import Search
@@ -76,10 +76,13 @@ class EnumeratingProposer:
         return None
 
 
-def without_evolution(proposer: Callable[[Config], RandomProposer | EnumeratingProposer]) -> Callable[[Config], Search]:
+MakeSearch = Callable[[Config, BatchProposer | None], Search]
+
+
+def without_evolution(proposer: Callable[[Config], RandomProposer | EnumeratingProposer]) -> MakeSearch:
     """A search that spends as evolution does, but proposes without looking at what was found."""
 
-    def build(config: Config) -> Search:
+    def build(config: Config, llm: BatchProposer | None = None) -> Search:
         controls = [catalogue.load(name) for name in sorted(config.controls, key=lambda name: name != "no_memory")]
         seeds = [catalogue.load(name) for name in config.search.seeds]
         size = config.search.generation_size
@@ -88,7 +91,7 @@ def without_evolution(proposer: Callable[[Config], RandomProposer | EnumeratingP
     return build
 
 
-WAYS: dict[str, Callable[[Config], Search]] = {
+WAYS: dict[str, MakeSearch] = {
     "evolution": make_search,
     "random compositions": without_evolution(lambda config: RandomProposer()),
     "enumeration": without_evolution(lambda config: EnumeratingProposer(config.seed)),

@@ -1,7 +1,8 @@
 """The command line. Data goes to stdout, everything said about it to stderr.
 
 Exit codes: 0 done · 1 it failed, see the message · 2 what was given cannot be used · 3 sandbox or workers not to be had
-· 4 the archive is damaged or its disk full · 130 stopped by a signal, `resume` goes on.
+· 4 the archive is damaged or its disk full · 5 a cap of the budget is reached, `resume --set` goes on · 6 a model's
+provider refuses or does not answer, `resume` goes on · 130 stopped by a signal, `resume` goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
-from meta_agent import judging, looking
+from meta_agent import judging, looking, serving
 from meta_agent.errors import BadInput, MnemogenError
 from meta_agent.session import backend_kind, reap, stoppable, system
 from meta_agent.terminal import (
@@ -37,6 +38,7 @@ from meta_agent.terminal import (
     say,
 )
 from sandbox.backend import SandboxUnavailable
+from sandbox.calls import BudgetUsedUp, ModelFault
 
 app = typer.Typer(
     name="mnemogen",
@@ -57,6 +59,8 @@ for look in (
     looking.export,
     judging.judge,
     judging.arena,
+    serving.mock_llm,
+    serving.local_llm,
 ):
     app.command()(look)
 
@@ -72,6 +76,10 @@ def main() -> None:
         _die(str(error.args[0]), error.hint, 2)
     except SandboxUnavailable as error:
         _die(str(error), error.hint, 3)
+    except BudgetUsedUp as error:
+        _die(str(error), error.hint, 5)
+    except ModelFault as error:
+        _die(str(error), error.hint, 6)
     except ArchiveFull as error:
         _die(str(error.args[0]), error.hint or "free some space; `mnemogen resume` goes on", 2)
     except (ArchiveDamaged, ArchiveUnwritable) as error:
@@ -100,31 +108,71 @@ def run(
     runs: Runs = RUNS,
     ray_address: RayAddress = None,
     workers: Workers = None,
+    replay: Annotated[
+        str | None, typer.Option("--replay", help="a run: its models' answers are used, none is asked")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it would cost, and do nothing")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Evolve memory designs as a config says; a run that was stopped goes on."""
     from meta_agent import config as configs
-    from meta_agent.run import RunFolder
+    from meta_agent.run import RunFolder, find
 
     extra = [] if name is None else [f"name={name}"]
     parsed = configs.load(config, (*overrides, *extra))
-    _drive(RunFolder(runs / parsed.name), parsed, workers, ray_address)
+    if dry_run:
+        _price(parsed, as_json)
+        return
+    recorded = None if replay is None else find(replay, runs)
+    _drive(RunFolder(runs / parsed.name), parsed, workers, ray_address, recorded)
+
+
+def _compare(folder: Any, recorded: Any) -> None:
+    """Say whether a repetition came to what was recorded."""
+    from itertools import zip_longest
+
+    from archive.content import content
+
+    with folder.open_ledger() as ours, recorded.open_ledger() as theirs:
+        for count, (here, there) in enumerate(zip_longest(content(ours), content(theirs)), 1):
+            if here != there:
+                say(f"recorded: {there}\nrepeated: {here}")
+                raise MnemogenError(f"the repetition differs from {recorded.path} in row {count}")
+    say(f"the same as {recorded.path}, in all {count} rows")
+
+
+def _price(config: Any, as_json: bool) -> None:
+    from meta_agent.console import show_forecast
+    from meta_agent.forecast import forecast
+    from sandbox.models import LiteLLMProvider
+
+    with err.status("playing a few evaluations with a stand-in for each model"):
+        told = forecast(config, LiteLLMProvider())
+    if as_json:
+        print_json(dataclasses.asdict(told) | {"dollars": told.dollars})
+    else:
+        show_forecast(told, config.budget.dollars, out)
 
 
 @app.command()
 def resume(
     name: RunName,
+    overrides: Annotated[list[str], typer.Option("--set", help="another cap, such as budget.dollars=20")] = [],  # noqa: B006
     runs: Runs = RUNS,
     ray_address: RayAddress = None,
     workers: Workers = None,
 ) -> None:
     """Go on with a run that was stopped, killed or cut off; what was recorded is not paid for again."""
-    from meta_agent.run import find
+    from meta_agent.run import find, recap
 
     folder = find(name, runs)
+    if overrides:
+        with folder.held():
+            recap(folder, tuple(overrides))
     _drive(folder, folder.read_config(), workers, ray_address)
 
 
-def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | None) -> None:
+def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | None, recorded: Any = None) -> None:
     from archive.ledger import Ledger
     from archive.report import write
     from archive.repository import Repository
@@ -133,8 +181,10 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     from meta_agent.driver import Driver
     from meta_agent.evaluations import worker_spec
     from meta_agent.pool import RayPool
+    from meta_agent.record import open_models
     from meta_agent.run import create
 
+    replay = None if recorded is None else recorded.ledger
     with folder.held(), stoppable() as stopping:
         create(folder, config)
         reap(config.name)
@@ -143,14 +193,19 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
             repository = Repository(folder.repository)
             count = workers or config.workers.count
             try:
-                with RayPool(worker_spec(config), count, ray_address) as pool:
-                    driver = Driver(config, ledger, repository, pool, watcher, stopping)
+                with (
+                    open_models(config, folder.ledger, replay) as models,
+                    RayPool(worker_spec(config), count, ray_address, models) as pool,
+                ):
+                    driver = Driver(config, ledger, repository, pool, watcher, stopping, models=models)
                     final = driver.run()
             finally:
                 reap(config.name)
         summarise(final, err)
         with folder.open_ledger() as ledger:
             write(ledger, folder.open_repository(), folder.report, config.name, dump(config))
+    if recorded is not None:
+        _compare(folder, recorded)
     if driver.ended_by_clock:
         say("the clock ended the search before its evaluations were used: another run of this config may end elsewhere")
     say(f"took {time.monotonic() - began:.0f} s; everything is in {folder.path}")
@@ -229,6 +284,7 @@ def unseal(
     from meta_agent.evaluations import Evaluations, worker_spec
     from meta_agent.pool import RayPool
     from meta_agent.progress import Progress
+    from meta_agent.record import open_models
     from meta_agent.run import find
 
     folder = find(name, runs)
@@ -238,7 +294,8 @@ def unseal(
         stoppable() as stopping,
         Ledger(folder.ledger) as ledger,
         ConsoleWatcher(err) as watcher,
-        RayPool(worker_spec(config), workers or config.workers.count, ray_address) as pool,
+        open_models(config, folder.ledger) as models,
+        RayPool(worker_spec(config), workers or config.workers.count, ray_address, models) as pool,
     ):
         progress = Progress("the sealed streams", allowed=3 * streams)
         evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, stopping, progress)

@@ -13,6 +13,9 @@ from archive import selection
 from design_space import catalogue
 from meta_agent.strict import Strict, nearest, parse_yaml, read_yaml
 from sandbox.backend import Limits
+from sandbox.broker import Allowance
+from sandbox.calls import ROLES, ModelSpec, Role
+from sandbox.embedders import EmbedderName
 from sandbox.evaluate import Protocol
 from sandbox.registry import find_agent, make_source, settings_of
 
@@ -45,14 +48,18 @@ class EvaluationConfig(Strict):
     """How a design is scored.
 
     Attributes:
-        agent: `evidence`, or ``module:Name`` of an agent of one's own.
+        agent: `evidence`, `literal`, `llm`, or ``module:Name`` of an agent of one's own.
         recall_chars: characters of recall that the agent is shown at once.
+        embedder: for `kit.embed`: `hashed` words, `use` (extra `embeddings`), or `model`, which is `models.embedding`.
+        allowance: what a design may use of models in one evaluation.
     """
 
     protocol: Protocol = "online"
     agent: str = "evidence"
     recall_chars: int = Field(default=6_000, ge=0, le=1_000_000)
     limits: Limits = Limits()
+    embedder: EmbedderName = "hashed"
+    allowance: Allowance = Allowance()
 
     @field_validator("agent")
     @classmethod
@@ -76,14 +83,21 @@ class SandboxConfig(Strict):
 
 
 class ProposerConfig(Strict):
-    """Shares of the proposals, by proposer; they need not sum up to 1."""
+    """Shares of the proposals, by proposer; they need not sum up to 1.
+
+    Attributes:
+        llm: designs that the model `models.meta` writes.
+        repairs: attempts of the model to mend a design that fails its checks.
+    """
 
     compose: float = Field(default=0.85, ge=0.0)
     tune: float = Field(default=0.15, ge=0.0)
+    llm: float = Field(default=0.0, ge=0.0)
+    repairs: int = Field(default=2, ge=0, le=10)
 
     @model_validator(mode="after")
     def _some(self) -> ProposerConfig:
-        if self.compose + self.tune <= 0.0:
+        if self.compose + self.tune + self.llm <= 0.0:
             raise ValueError("at least one proposer wants a share above 0")
         return self
 
@@ -150,10 +164,15 @@ class BudgetConfig(Strict):
     Attributes:
         evaluations: designs times streams, the final measurements included. Runs stopped by it repeat exactly.
         wall_seconds: after it nothing new of the search is started; the final measurements are still made.
+        dollars, tokens, calls: on models, all roles together; never exceeded. A run that reaches one stops, and goes
+            on once it is raised: `mnemogen resume RUN --set budget.dollars=20`.
     """
 
     evaluations: int = Field(ge=1)
     wall_seconds: float | None = Field(default=None, gt=0.0)
+    dollars: float | None = Field(default=None, ge=0.0)
+    tokens: int | None = Field(default=None, ge=0)
+    calls: int | None = Field(default=None, ge=0)
 
 
 class WorkersConfig(Strict):
@@ -164,6 +183,30 @@ class WorkersConfig(Strict):
     """
 
     count: int | None = Field(default=None, ge=1, le=10_000)
+
+
+class ModelsConfig(Strict):
+    """Which model plays which role; a role without one is not played. None at all: the run is key-free.
+
+    Attributes:
+        meta: writes designs; judge: compares them.
+        agent: plays the tasks, where `evaluation.agent` is `llm`.
+        memory: answers what designs ask; embedding: embeds for them, where `evaluation.embedder` is `model`.
+        in_flight: evaluations under way at once, all workers together, where the agent is a model: it waits much.
+    """
+
+    meta: ModelSpec | None = None
+    judge: ModelSpec | None = None
+    agent: ModelSpec | None = None
+    memory: ModelSpec | None = None
+    embedding: ModelSpec | None = None
+    in_flight: int = Field(default=32, ge=1, le=4_096)
+
+    @property
+    def specs(self) -> dict[Role, ModelSpec]:
+        """The roles that are played."""
+        found: dict[Role, ModelSpec | None] = {role: getattr(self, role) for role in ROLES}
+        return {role: spec for role, spec in found.items() if spec is not None}
 
 
 class Config(Strict):
@@ -180,6 +223,7 @@ class Config(Strict):
     seed: int = Field(default=0, ge=0)
     stream: StreamConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    models: ModelsConfig = ModelsConfig()
     sandbox: SandboxConfig = SandboxConfig()
     search: SearchConfig
     controls: tuple[str, ...] = catalogue.CONTROLS
@@ -187,6 +231,16 @@ class Config(Strict):
     budget: BudgetConfig
     workers: WorkersConfig = WorkersConfig()
     keep_episodes_streams: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _played(self) -> Config:
+        if self.evaluation.agent == "llm" and self.models.agent is None:
+            raise ValueError("evaluation.agent is 'llm', but models.agent names no model")
+        if self.evaluation.embedder == "model" and self.models.embedding is None:
+            raise ValueError("evaluation.embedder is 'model', but models.embedding names no model")
+        if self.search.proposers.llm > 0.0 and self.models.meta is None:
+            raise ValueError("search.proposers.llm is above 0, but models.meta names no model")
+        return self
 
     @field_validator("controls")
     @classmethod

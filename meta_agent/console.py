@@ -12,6 +12,7 @@ from rich.table import Table
 from archive.certificate import Certificate, Sheet
 from archive.plain import number, plain, told_score
 from archive.standings import Standings
+from meta_agent.forecast import Forecast
 from meta_agent.progress import Progress
 from meta_agent.terminal import say
 from meta_agent.verdict import Final, Gain
@@ -72,6 +73,8 @@ def told(progress: Progress, seconds: float) -> str:
         parts.append(f"{progress.tried} designs, {bad} failed, {progress.duplicates} duplicates")
     parts.append(f"{progress.fresh / max(seconds, 1e-3):.1f}/s")
     parts.append(f"{progress.evaluations} of {progress.allowed} evaluations")
+    if progress.dollars is not None:
+        parts.append(told_dollars(progress.dollars))
     return " | ".join(parts)
 
 
@@ -160,3 +163,25 @@ def show_standings(standings: Standings, console: Console) -> None:
             rank = f"{placed.rank:g} [{placed.rank_low:g}, {placed.rank_high:g}]"
             shown.add_row(rank, plain(placed.name, 40), told_score(placed.score), str(placed.gain))
         console.print(shown)
+
+
+def show_forecast(forecast: Forecast, cap: float | None, console: Console) -> None:
+    """What a job will take, role by role."""
+    table = Table(title=f"{forecast.evaluations} evaluations, {forecast.designs} designs by a model")
+    for heading in ("role", "model", "calls", "tokens in", "tokens out", "dollars"):
+        table.add_column(heading, justify="left" if heading in ("role", "model") else "right")
+    for role in forecast.roles:
+        counts = (f"{role.calls:,}", f"{role.input_tokens:,}", f"{role.output_tokens:,}")
+        table.add_row(role.role, plain(role.model, 60), *counts, told_dollars(role.dollars))
+    console.print(table)
+    if not forecast.roles:
+        say("no model is called: it costs nothing but time", console)
+        return
+    say(f"in all {told_dollars(forecast.dollars)}, and about {forecast.hours:.1f} hours of waiting for models", console)
+    if cap is not None and forecast.dollars is not None and forecast.dollars > cap:
+        say(f"that is more than budget.dollars, {cap:g}: the run would stop there, to be resumed with more", console)
+
+
+def told_dollars(dollars: float | None) -> str:
+    """A sum for people."""
+    return "price not known" if dollars is None else f"${dollars:,.2f}" if dollars >= 1.0 else f"${dollars:.4f}"

@@ -20,21 +20,34 @@ from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.filing import Filing
+from meta_agent.llm import LLMProposer
 from meta_agent.policy import Request
 from meta_agent.pool import Pool, never
 from meta_agent.progress import Progress, Watcher
-from meta_agent.proposer import Proposer
+from meta_agent.proposer import BatchProposer, Proposer
+from meta_agent.record import Interruptible
 from meta_agent.search import Generation, Search
 from meta_agent.tune import TuneProposer
 from meta_agent.verdict import Final, compare, scores_of
+from sandbox.calls import Models
+from sandbox.gateway import Gateway
+
+BARREN_GENERATIONS = 3
+"""In a row without any new design, after which a search ends."""
 
 
-def make_search(config: Config) -> Search:
-    """The search that a config describes."""
+def make_search(config: Config, llm: BatchProposer | None = None) -> Search:
+    """The search that a config describes.
+
+    Args:
+        llm: takes the share of the proposals that a language model writes.
+    """
     shares = config.search.proposers
-    proposers: list[tuple[Proposer, float]] = [(ComposeProposer(), shares.compose)]
+    proposers: list[tuple[Proposer | BatchProposer, float]] = [(ComposeProposer(), shares.compose)]
     if shares.tune > 0.0:
         proposers.append((TuneProposer(config.seed), shares.tune))
+    if llm is not None and shares.llm > 0.0:
+        proposers.append((llm, shares.llm))
     seeds = [catalogue.load(name) for name in config.search.seeds]
     # The null memory comes first: it is what every gain is measured against.
     controls = sorted(config.controls, key=lambda name: name != "no_memory")
@@ -50,6 +63,7 @@ class Driver:
     Args:
         stopping: says whether a signal asked for a clean stop.
         clock: monotonic seconds.
+        models: answers the meta agent's calls; None where the run is key-free.
         make_search: makes the search that is driven; the same one each time for the same config.
 
     Raises:
@@ -65,7 +79,8 @@ class Driver:
         watcher: Watcher,
         stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
-        make_search: Callable[[Config], Search] = make_search,
+        make_search: Callable[[Config, BatchProposer | None], Search] = make_search,
+        models: Gateway | None = None,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -84,6 +99,8 @@ class Driver:
             frozenset(catalogue.load(name).id for name in config.controls),
             config.keep_episodes_streams,
         )
+        self._models = models
+        self._llm = None if models is None else self._writer(Interruptible(models, stopping))
         self._began = 0.0
         self._planned = 0
         self.ended_by_clock = False
@@ -96,14 +113,23 @@ class Driver:
             BadInput: the budget does not pay for the least that a run does, or an earlier session had another sandbox.
             Interrupted: a signal asked for a stop; everything that was recorded is kept.
             SandboxUnavailable: the machine is at fault.
+            ModelFault: a model is, or a cap of the budget is reached; what was recorded is kept.
             ArchiveError: the archive cannot be read or written.
         """
         self._began = self._clock()
         self._evaluations.begin()
-        search = self._make_search(self._config)
+        search = self._make_search(self._config, self._llm)
         self._search(search)
         winner = self._confirm(search)
         return self._validate(search, winner)
+
+    def _writer(self, models: Models) -> BatchProposer | None:
+        """The proposer that has a model write designs, if the config asks for it."""
+        spec, shares = self._config.models.meta, self._config.search.proposers
+        if spec is None or shares.llm == 0.0:
+            return None
+        recall = self._config.evaluation.recall_chars
+        return LLMProposer(models, spec.max_tokens, self._ledger, self._evaluations.verify, shares.repairs, recall)
 
     def _search(self, search: Search) -> None:
         allowance = self._config.budget.evaluations - self._reserve()
@@ -115,14 +141,18 @@ class Driver:
                 f" the final measurements up to {self._reserve()}",
                 f"allow at least {least + self._reserve()}, or have fewer seeds, rungs or final streams",
             )
+        barren = 0
         while True:
+            self._progress.phase = "proposing"
+            self._watcher.moved(self._progress)
             generation = search.ask()
             self._filing.file(generation)
             self._count(generation)
             more = self._climb(search, generation, allowance)
             search.tell(generation)
             self._filing.label(search, generation)
-            if not more or not generation.designs:
+            barren = 0 if generation.designs else barren + 1
+            if not more or barren == BARREN_GENERATIONS:
                 return
             if self._late():
                 self.ended_by_clock = True
@@ -231,6 +261,8 @@ class Driver:
         if ranked:
             belief, member = search.believed(ranked[0]), search.members[ranked[0]]
             self._progress.best = (member.design.name, belief.mean, 1.96 * belief.sd, len(member.scores))
+        if self._models is not None:
+            self._progress.dollars = self._models.spent.dollars
         self._watcher.moved(self._progress)
 
     def _late(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from archive.ledger import Ledger
-from archive.records import DesignStatus, Purpose
+from archive.records import Decision, DesignStatus, Purpose
 from design_space import Design, DesignId, Evaluation, EvaluationKey
 from meta_agent.config import Config
 from meta_agent.errors import BadInput, Interrupted
@@ -15,11 +16,16 @@ from meta_agent.pool import Pool, never
 from meta_agent.progress import Progress, Watcher
 from meta_agent.worker import Bench, Done, Job, WorkerSpec, key_of
 from sandbox.backend import SandboxUnavailable
+from sandbox.calls import ModelSpec, Role
 from sandbox.evaluate import Setting
 from sandbox.streams.base import Split
 
 CHUNK = 8
 """Streams of one job: enough to pay for its sandbox, few enough to keep all workers busy at the end of a batch."""
+
+_ROLES: Mapping[bool, tuple[Role, ...]] = {False: ("memory", "embedding"), True: ("agent", "memory", "embedding")}
+"""That workers call, by whether the agent is a model."""
+_ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
 
 Told = list[tuple[Request, list[Evaluation]]]
 """Each request with its evaluations in the order of its streams; fewer of them where the design broke its contract."""
@@ -32,12 +38,20 @@ def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
         extras: what their sandboxes hold on top, for designs of other systems; see `sandbox.bundle`.
     """
     evaluation = config.evaluation
+    specs = config.models.specs
+    used: dict[Role, ModelSpec] = {
+        role: spec for role, spec in specs.items() if role in _ROLES[evaluation.agent == "llm"]
+    }
+    models = "+".join(f"{role}-{spec.digest}" for role, spec in used.items()) or "key-free"
+    if "memory" in used:
+        models += f"/{evaluation.allowance.digest}"
+    embedder = "hashed-256" if evaluation.embedder == "hashed" else evaluation.embedder
     setting = Setting(
         protocol=evaluation.protocol,
         agent=evaluation.agent,
         recall_chars=evaluation.recall_chars,
         seed=config.seed,
-        config=f"{evaluation.limits.digest}/{evaluation.recall_chars}/hashed-256/key-free",
+        config=f"{evaluation.limits.digest}/{evaluation.recall_chars}/{embedder}/{models}",
     )
     sandbox = config.sandbox
     return WorkerSpec(
@@ -49,6 +63,10 @@ def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
         runtime=sandbox.runtime,
         prestart=sandbox.prestart,
         extras=extras,
+        models=used,
+        in_flight=config.models.in_flight,
+        embedder=evaluation.embedder,
+        allowance=evaluation.allowance,
     )
 
 
@@ -174,6 +192,29 @@ class Evaluations:
         told = [(r, [found[r, i] for i in r.streams if (r, i) in found]) for r in requests]
         return [(r, got) for r, got in told if len(got) == len(r.streams) or r.design in self._broken]
 
+    def verify(self, designs: Sequence[Design]) -> list[str]:
+        """Put designs through the contract test, each once; for each, what is wrong, empty if nothing is.
+
+        Raises:
+            Interrupted, SandboxUnavailable: as `have`.
+        """
+        found: dict[DesignId, str] = {}
+        for design in designs:
+            known = [d.reason for d in self._ledger.decisions(subject=design.id) if d.kind == "checked"]
+            found |= {design.id: known[0]} if known else {}
+        missing = list({design.id: design for design in designs if design.id not in found}.values())
+        jobs = [Job(number, design, "search", (), contract=True) for number, design in enumerate(missing)]
+        for done in self._pool.run(jobs):
+            if self._stopping():
+                raise Interrupted("stopped; what was finished is kept", self._again)
+            if done is not None:
+                name = missing[done.number].id
+                broken = () if done.broken is None else (": ".join(done.broken),)
+                # Addresses differ from process to process; a repetition must be told the same.
+                found[name] = _ADDRESS.sub("0x...", "\n".join((*broken, *done.flags)))
+                self._ledger.record_decisions([Decision(0, "checked", found[name], name)])
+        return [found[design.id] for design in designs]
+
     def _key(self, request: Request, design: Design, split: Split, index: int) -> EvaluationKey:
         bench, source = self._spec.benches[request.bench], self._sources[request.bench]
         return key_of(bench, source, self._digest, design, split, index, request.order, request.experience)
@@ -185,6 +226,11 @@ class Evaluations:
             self._broken.add(job.design.id)
             self._ledger.record_status(job.design.id, DesignStatus.INVALID, f"{outcome}: {detail}"[:4_000])
             self._progress.invalid += 1
+        if done.flags and job.design.id not in self._controls:
+            known = {decision.reason for decision in self._ledger.decisions(subject=job.design.id)}
+            self._ledger.record_decisions(
+                Decision(0, "flag", flag, job.design.id) for flag in done.flags if flag not in known
+            )
         if purpose is Purpose.SEARCH and job.design.id in self._controls:
             purpose = Purpose.CONTROL
         for evaluation, episodes in done.results:

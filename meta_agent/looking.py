@@ -20,17 +20,21 @@ if TYPE_CHECKING:  # what reads an archive takes a second to import: only in the
 
 def status(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
     """How far a run is."""
+    from archive.call_book import CallBook
     from archive.plain import told_score
+    from meta_agent.console import told_dollars
     from meta_agent.opened import opened
 
-    with opened(name, runs) as run:
-        config, view = run.config, run.view
+    with opened(name, runs) as run, CallBook(run.folder.ledger, read_only=True) as book:
+        costs = book.costs()
+        config, view, spent = run.config, run.view, run.ledger.spent()
         state = "running" if run.folder.busy() else "finished" if run.final is not None else "stopped"
         facts: dict[str, Any] = {
             "run": config.name,
             "state": state,
             "evaluations": run.ledger.counts().evaluations,
             "budget": config.budget.evaluations,
+            "spent": {"calls": spent.model_calls, "tokens": spent.model_tokens, "dollars": spent.dollars},
             "designs": view.tried,
             "invalid": view.invalid,
             "duplicates": view.duplicates,
@@ -43,6 +47,8 @@ def status(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
         return
     best = facts["best"]
     say(f"{config.name}: {state}, {facts['evaluations']} of {facts['budget']} evaluations", out)
+    for cost in costs:
+        say(f"{cost.role}, {cost.model}: {cost.calls} calls, {cost.tokens:,} tokens, {told_dollars(cost.dollars)}", out)
     say(f"{view.tried} designs tried, {view.invalid} invalid, {view.duplicates} duplicates, {view.failed} failed", out)
     if best is not None and view.best is not None:
         split, score = view.best.trusted or ("search", None)

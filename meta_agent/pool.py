@@ -12,8 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
+from meta_agent.switchboard import Desk, RemoteModels, Switchboard
 from meta_agent.worker import Done, Facts, Job, Worker, WorkerSpec
 from sandbox.backend import SandboxUnavailable
+from sandbox.calls import ModelFault, Models
+from sandbox.gateway import Gateway
 
 TRIES = 4
 """Attempts at a job whose worker or sandbox was lost, before the run stops."""
@@ -37,7 +40,7 @@ class Pool(Protocol):
 
     Once `late` says so no further job is begun; those that are under way have `GRACE_SECONDS`.
 
-    A design's fault is in the result; `SandboxUnavailable` ends the iteration.
+    A design's fault is in the result; `SandboxUnavailable` and `ModelFault` end the iteration.
     """
 
     def facts(self) -> Facts: ...
@@ -56,8 +59,8 @@ class Pool(Protocol):
 class SerialPool:
     """One worker in this process: for single evaluations and for tests."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
-        self._worker = Worker(spec)
+    def __init__(self, spec: WorkerSpec, models: Models | None = None) -> None:
+        self._worker = Worker(spec, models)
 
     def facts(self) -> Facts:
         return self._worker.facts()
@@ -85,16 +88,22 @@ class RayPool:
     Args:
         count: None is one for each core that Ray has.
         address: of a running cluster; None starts a private one on this machine, which ends with this process.
+        models: answers the workers' model calls; None where the run is key-free.
 
     Raises:
         SandboxUnavailable: Ray does not start or cannot be reached, or no worker gets a sandbox.
     """
 
-    def __init__(self, spec: WorkerSpec, count: int | None, address: str | None = None) -> None:
+    def __init__(
+        self, spec: WorkerSpec, count: int | None, address: str | None = None, models: Gateway | None = None
+    ) -> None:
         self._ray = _start(address)
         self._spec = spec
         size = count or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._threads = -(-spec.in_flight // size) if spec.models else 1
+        self._board = None if models is None else self._connect(models)
         self._actors: list[Any] = [self._hire() for _ in range(size)]
+        self._heirs: dict[Any, Any] = {}
 
     def facts(self) -> Facts:
         """What the workers' sandboxes are; all must hold the same.
@@ -119,7 +128,7 @@ class RayPool:
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         waiting = deque((job, 1) for job in jobs)
-        idle = list(self._actors)
+        idle = self._actors * self._threads
         flying: dict[Any, tuple[Job, int, Any]] = {}
         deadline = math.inf
         while waiting or flying:
@@ -142,7 +151,7 @@ class RayPool:
                 idle.append(self._replace(actor) if isinstance(fault, WorkerLost) else actor)
                 if done is not None:
                     yield done
-                elif fault is not None and attempt >= TRIES:
+                elif isinstance(fault, ModelFault) or (fault is not None and attempt >= TRIES):
                     raise fault
                 else:
                     waiting.append((job, attempt + 1))
@@ -159,17 +168,20 @@ class RayPool:
             return None, WorkerLost(f"workers were lost {TRIES} times: {error}")
 
     def _replace(self, actor: Any) -> Any:
-        """Put a new worker into the place of one that is lost or given up."""
-        self._ray.kill(actor)
-        fresh = self._hire()
-        self._actors[self._actors.index(actor)] = fresh
-        return fresh
+        """Put a new worker into the place of one that is lost or given up, once for all its jobs."""
+        if actor not in self._heirs:
+            self._ray.kill(actor)
+            fresh = self._heirs[actor] = self._hire()
+            self._actors[self._actors.index(actor)] = fresh
+        return self._heirs[actor]
 
     def close(self) -> None:
         pending = [actor.close.remote() for actor in self._actors]
         self._ray.wait(pending, num_returns=len(pending), timeout=3.0)
         for actor in self._actors:
             self._ray.kill(actor)
+        if self._board is not None:
+            self._desk.close()
         self._ray.shutdown()
 
     def __enter__(self) -> Self:
@@ -180,8 +192,29 @@ class RayPool:
 
     def _hire(self) -> Any:
         # Fractions of a core: more workers than cores are allowed, they only take turns.
-        actor = self._ray.remote(num_cpus=0.001, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
-        return actor.remote(self._spec)
+        options = {"max_restarts": 0, "scheduling_strategy": "SPREAD", "max_concurrency": self._threads + 1}
+        actor = self._ray.remote(num_cpus=0.001, **options)(Worker)
+        return actor.remote(self._spec, None if self._board is None else _Board(self._board))
+
+    def _connect(self, models: Gateway) -> Any:
+        """Open the line between workers and gateway."""
+        board = self._ray.remote(num_cpus=0.001, max_concurrency=100_000)(Switchboard).remote()
+        ray = self._ray
+        self._desk = Desk(models, lambda: ray.get(board.take.remote()), board.give.remote)
+        return board
+
+
+class _Board(RemoteModels):
+    """The switchboard as a worker reaches it."""
+
+    def __init__(self, board: Any) -> None:
+        import ray
+
+        self._board = board
+        super().__init__(board.ask.remote, ray.get)
+
+    def __reduce__(self) -> tuple[type[_Board], tuple[Any]]:
+        return _Board, (self._board,)
 
 
 def _start(address: str | None) -> Any:
@@ -211,4 +244,4 @@ def _start(address: str | None) -> Any:
 
 def _unwrap(error: Any) -> Exception:
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, SandboxUnavailable) else error
+    return cause if isinstance(cause, SandboxUnavailable | ModelFault) else error

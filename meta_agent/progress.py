@@ -23,6 +23,7 @@ class Progress:
         evaluations, allowed: done (earlier sessions included), and the budget.
         fresh: done in this session.
         tried, invalid, duplicates, failed: designs.
+        dollars: spent on models; None in a key-free run, and where no price is known.
         best: name, posterior mean and 95 % half-width, and streams of the design that leads; None before any.
     """
 
@@ -34,4 +35,5 @@ class Progress:
     invalid: int = 0
     duplicates: int = 0
     failed: int = 0
+    dollars: float | None = None
     best: tuple[str, float, float, int] | None = None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from design_space import Design, DesignId
+
+if TYPE_CHECKING:
+    from meta_agent.search import Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Draft:
         parents: ids, the one that it was mostly made of first; empty for a seed.
         operator: what was done, in a word or two.
         note: what was done, in a sentence.
+        problem: why there is no design that works; empty if the proposer knows of nothing.
     """
 
     design: Design
@@ -37,6 +42,20 @@ class Draft:
     proposer: str
     operator: str
     note: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One design that is to be proposed.
+
+    Attributes:
+        parents: at least one.
+        scope: names the place in the search, the same in every repetition.
+    """
+
+    parents: tuple[Parent, ...]
+    scope: str
 
 
 class Proposer(Protocol):
@@ -57,4 +76,26 @@ class Proposer(Protocol):
 
     def observe(self, design: Design, score: float | None) -> None:
         """Hear what became of one of its drafts: mean reward on the streams that it saw, None if it failed."""
+        ...
+
+
+@runtime_checkable
+class BatchProposer(Protocol):
+    """Makes all of a generation's designs at once, since it waits for others: models, sandboxes.
+
+    An implementer owes what one of `Proposer` does; its drafts depend on nothing that the same generation brings.
+    """
+
+    name: str
+
+    def propose_all(self, orders: Sequence[Order], search: Search) -> list[Draft]:
+        """Make a design for each order.
+
+        Args:
+            search: that asks; to be read, not to be changed.
+        """
+        ...
+
+    def observe(self, design: Design, score: float | None) -> None:
+        """Hear what became of one of its drafts, see `Proposer`."""
         ...

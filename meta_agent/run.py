@@ -17,6 +17,9 @@ from archive.repository import Repository
 from meta_agent.config import Config, dump, parse
 from meta_agent.errors import BadInput, RunBusy
 
+CAPS = ("dollars", "tokens", "calls", "wall_seconds")
+"""Of the budget: what a run may be given more of; its evaluations decide what it comes to."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -124,17 +127,38 @@ def create(folder: RunFolder, config: Config) -> None:
     Raises:
         BadInput: there is a run with another config.
     """
-    text = dump(config)
     if folder.config.exists():
-        if folder.config.read_text(encoding="utf-8") != text:
+        if folder.read_config() != config:
             raise BadInput(
                 f"{folder.path} holds a run with another config",
                 f"`mnemogen resume {folder.path}` goes on with that one; --name gives the new run another folder",
             )
         return
+    write_config(folder, config)
+
+
+def write_config(folder: RunFolder, config: Config) -> None:
+    """Put the config into the folder, whole or not at all."""
     temporary = folder.config.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(dump(config), encoding="utf-8")
     temporary.replace(folder.config)
+
+
+def recap(folder: RunFolder, overrides: tuple[str, ...]) -> None:
+    """Change what a run may spend; the folder must be held.
+
+    Raises:
+        BadInput: something else is to be changed, or a value is out of range.
+    """
+    caps = tuple(f"budget.{name}" for name in CAPS)
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key not in caps:
+            raise BadInput(
+                f"--set {key}: of a run that was begun only {', '.join(caps)} can change",
+                "another value of that makes another run: `mnemogen run` with --name",
+            )
+    write_config(folder, parse(folder.config.read_text(encoding="utf-8"), str(folder.config), overrides))
 
 
 def find(name: str, runs: Path) -> RunFolder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from archive.selection import Candidates, Selection
 from archive.statistics import Interval, Posterior, inherit, paired_difference, posterior
 from design_space import Design, DesignId
 from design_space.validate import validate
-from meta_agent.proposer import Draft, Parent, Proposer
+from meta_agent.proposer import BatchProposer, Draft, Order, Parent, Proposer
 
 SECOND_PARENT_PROBABILITY = 0.5
 ATTEMPTS = 8
@@ -93,6 +93,15 @@ class Member:
         return self.slot.draft.design
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A place of a generation that a proposer of whole generations will fill."""
+
+    proposer: BatchProposer
+    order: Order
+    why: str
+
+
 class Search:
     """Ask-and-tell over memory designs.
 
@@ -110,7 +119,7 @@ class Search:
         controls: Sequence[Design],
         generation_size: int,
         selection: Selection,
-        proposers: Sequence[tuple[Proposer, float]],
+        proposers: Sequence[tuple[Proposer | BatchProposer, float]],
     ) -> None:
         self._seed = seed
         self._seeds = tuple({design.id: design for design in (*controls, *seeds)}.values())
@@ -122,12 +131,18 @@ class Search:
         self._seen = Seen()
         self._members: dict[DesignId, Member] = {}
         self._designs: dict[DesignId, Design] = {}
+        self._refused: dict[DesignId, list[tuple[Draft, str]]] = {}
         self._generations = 0
         self._asked = 0
         self._effects: dict[int, float] = {}
         self._noise = 0.1
         self._grand = Posterior(0.5, 0.5)
-        self._baseline = 0.0
+        self._baseline: float | None = None
+
+    @property
+    def baseline(self) -> float | None:
+        """Mean reward without memory; None before the seeds were told, or if there is no such control."""
+        return self._baseline
 
     @property
     def members(self) -> Mapping[DesignId, Member]:
@@ -144,9 +159,12 @@ class Search:
         number = self._generations
         self._generations += 1
         if number == 0:
-            slots = tuple(self._enter(self._judge(self._seed_draft(design), "")) for design in self._seeds)
+            first = self._asked
+            drafts = [self._seed_draft(design) for design in self._seeds]
+            slots = tuple(self._enter(self._judge(draft, ""), first + place) for place, draft in enumerate(drafts))
         else:
             slots = tuple(self._propose(number))
+        self._asked += len(slots)
         for slot in slots:
             if slot.novel:
                 parents = slot.draft.parents
@@ -218,41 +236,69 @@ class Search:
     def _propose(self, number: int) -> list[Slot]:
         rng = np.random.default_rng([self._seed, 1, number])
         candidates = self._candidates()
+        if not len(candidates) and all(isinstance(proposer, BatchProposer) for proposer, _ in self._proposers):
+            return []
         chosen = self._selection.choose(candidates, self._size, rng) if len(candidates) else []
-        slots = []
+        filled: list[Slot | _Waiting] = []
         for position in range(self._size):
             choice = chosen[position % len(chosen)] if chosen else None
             parents: tuple[DesignId, ...] = ()
             if choice is not None:
                 parents = (candidates.ids[choice.index],)
                 self._members[parents[0]].visits += 1
-            slots.append(self._fill(number, position, parents, candidates, "" if choice is None else choice.reason))
-        return slots
+            filled.append(self._fill(number, position, parents, candidates, "" if choice is None else choice.reason))
+        return self._complete(filled)
+
+    def _complete(self, filled: Sequence[Slot | _Waiting]) -> list[Slot]:
+        """Have the orders of each proposer carried out, and put its drafts into their places."""
+        slots = {place: slot for place, slot in enumerate(filled) if isinstance(slot, Slot)}
+        waiting = {place: slot for place, slot in enumerate(filled) if isinstance(slot, _Waiting)}
+        for proposer in dict.fromkeys(slot.proposer for slot in waiting.values()):
+            places = [place for place, slot in waiting.items() if slot.proposer is proposer]
+            drafts = proposer.propose_all([waiting[place].order for place in places], self)
+            for place, draft in zip(places, drafts, strict=True):
+                slots[place] = self._enter(self._judge(draft, waiting[place].why), self._asked + place)
+        return [slots[place] for place in range(len(filled))]
 
     def _fill(
         self, number: int, position: int, parents: tuple[DesignId, ...], candidates: Candidates, why: str
-    ) -> Slot:
-        """Propose until something novel comes, a few times."""
+    ) -> Slot | _Waiting:
+        """Propose until something novel comes, a few times; or leave it to a proposer of whole generations."""
         rng = np.random.default_rng([self._seed, 2, number, position])
-        shares = [share for _, share in self._proposers]
+        options = [(p, share) for p, share in self._proposers if parents or not isinstance(p, BatchProposer)]
+        total = sum(share for _, share in options)
         slot: Slot | None = None
         for _ in range(ATTEMPTS):
-            proposer = self._proposers[int(rng.choice(len(shares), p=shares))][0]
+            proposer = options[int(rng.choice(len(options), p=[share / total for _, share in options]))][0]
             couple = parents
             if len(candidates) > 1 and rng.random() < SECOND_PARENT_PROBABILITY:
                 second = candidates.ids[self._selection.choose(candidates, 1, rng)[0].index]
                 couple = tuple(dict.fromkeys((*parents, second)))
+            if isinstance(proposer, BatchProposer):
+                order = Order(tuple(self._parent(name) for name in couple), f"proposal/{number}/{position}")
+                return _Waiting(proposer, order, why)
             draft = proposer.propose(tuple(self._parent(name) for name in couple), rng)
             slot = self._judge(draft, why)
             if slot.novel:
                 break
         assert slot is not None
-        return self._enter(slot)
+        return self._enter(slot, self._asked + position)
 
     def _parent(self, design: DesignId) -> Parent:
         return Parent(self._members[design].design, self.believed(design).mean)
 
+    def knows(self, design: Design) -> bool:
+        """Whether a design that says the same was asked for already."""
+        print_ = fingerprint(design.source, design.params)
+        return print_ is not None and self._seen.lookup(print_) is not None
+
+    def refused(self, parent: DesignId) -> Sequence[tuple[Draft, str]]:
+        """Drafts made of a design that never became designs, each with what was wrong."""
+        return self._refused.get(parent, ())
+
     def _judge(self, draft: Draft, why: str) -> Slot:
+        if draft.problem:
+            return Slot(0, draft, None, None, draft.problem, why)
         problems = validate(draft.design.source)
         if problems:
             told = "; ".join(f"line {p.line}: {p.message}" for p in problems[:5])
@@ -260,9 +306,10 @@ class Search:
         print_ = fingerprint(draft.design.source, draft.design.params)
         return Slot(0, draft, print_, self._seen.lookup(print_), "", why)
 
-    def _enter(self, slot: Slot) -> Slot:
-        numbered = Slot(self._asked, slot.draft, slot.fingerprint, slot.duplicate_of, slot.problem, slot.why)
-        self._asked += 1
+    def _enter(self, slot: Slot, sequence: int) -> Slot:
+        numbered = replace(slot, sequence=sequence)
+        if slot.problem and slot.draft.parents:
+            self._refused.setdefault(slot.draft.parents[0], []).append((slot.draft, slot.problem))
         if numbered.novel and numbered.fingerprint is not None:
             self._seen.add(numbered.fingerprint, numbered.draft.design.id)
         return numbered
@@ -277,7 +324,7 @@ class Search:
             sd=np.array([b.sd for b in beliefs], dtype=np.float64),
             children=np.array([m.children for m in members], dtype=np.int64),
             visits=np.array([m.visits for m in members], dtype=np.int64),
-            baseline=self._baseline,
+            baseline=self._baseline or 0.0,
         )
 
     def _eligible(self, name: DesignId, member: Member) -> bool:
@@ -304,4 +351,4 @@ class Search:
         for member in self._members.values():
             member.prior, member.belief = self._grand, None
         null = self._members[self._controls[0]].scores if self._controls else {}
-        self._baseline = float(np.mean(list(null.values()))) if null else 0.0
+        self._baseline = float(np.mean(list(null.values()))) if null else None

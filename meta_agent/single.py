@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
+from meta_agent.record import open_models
 from meta_agent.session import Style
 from meta_agent.terminal import say
 from meta_agent.verdict import Final, compare
@@ -80,9 +82,10 @@ def check_file(file: Path, backend: Kind, style: Style = "mnemogen") -> str:
     box = choose(backend, Limits(), "check", 1, extras=wrap.extras_of(design.source))
     try:
         with box.open(Labels("check", design.id)) as guest:
-            fault = check(design, guest, box.folder, broker)
+            checked = check(design, guest, box.folder, broker)
     finally:
         box.close()
+    fault = checked.fault
     if fault is not None:
         hint = (
             "mend it and check again" if style == "mnemogen" else "docs/foreign.md says what runs, and what is refused"
@@ -90,6 +93,7 @@ def check_file(file: Path, backend: Kind, style: Style = "mnemogen") -> str:
         raise BadInput(f"{file} breaks its contract ({fault.outcome.value}): {fault.detail}", hint)
     refused = f"\nit asked a language model {broker.refused} times; there was none, and it went on without"
     told = f"valid, and it holds its contract (sandbox: {box.name}). id {design.id}{_taken(design, style)}"
+    told += "".join(f"\nbut: {flag}" for flag in checked.flags)
     return told + (refused if broker.refused else "")
 
 
@@ -122,7 +126,12 @@ def evaluate_file(file: Path, config: Config, streams: int, console: Console, st
     ]
     scores: dict[DesignId, dict[str, float]] = {name: {} for name in everyone}
     spec = worker_spec(config, wrap.extras_of(design.source))
-    with RayPool(spec, config.workers.count) as pool, console.status("evaluating"):
+    with (
+        tempfile.TemporaryDirectory(prefix="mnemogen-") as scratch,
+        open_models(config, Path(scratch) / "calls.sqlite") as models,
+        RayPool(spec, config.workers.count, models=models) as pool,
+        console.status("evaluating"),
+    ):
         facts = pool.facts()
         say(f"sandbox: {facts.backend}. {facts.caveat}", console)
         for done in pool.run(jobs):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,7 +20,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-Model = TypeVar("Model", bound=Strict)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_yaml(kind: type[Model], path: Path, overrides: tuple[str, ...], example: str) -> Model:
@@ -72,7 +73,7 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise BadInput(f"--set {override!r}: the value is no YAML") from error
 
 
-def _explain(kind: type[Strict], error: ValidationError) -> str:
+def _explain(kind: type[BaseModel], error: ValidationError) -> str:
     """The first thing that is wrong, in words, with the nearest valid key where one is unknown."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -83,14 +84,19 @@ def _explain(kind: type[Strict], error: ValidationError) -> str:
     return f"{place or 'config'}: {message}"
 
 
-def _keys(kind: type[Strict], location: tuple[int | str, ...]) -> list[str]:
+def _keys(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The valid keys at a place in a config."""
     model: Any = kind
     for part in location:
+        if isinstance(part, int):
+            model = next(iter(get_args(model)), None)
+            continue
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         if field is None:
             return []
         model = field.annotation
+        if isinstance(model, UnionType):  # with None
+            model = get_args(model)[0]
     fields: Any = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", {})
     return list(fields)
 

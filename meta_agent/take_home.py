@@ -17,6 +17,7 @@ from design_space import Design, Snapshot
 from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
+from meta_agent.record import open_models
 from meta_agent.verdict import Final
 from meta_agent.worker import Worker
 
@@ -58,7 +59,7 @@ def take_home(
             score=score,
             gain=gain,
             baseline=baseline,
-            snapshot=_learn(config, design) if learned else None,
+            snapshot=_learn(config, design, ledger.path) if learned else None,
             provenance=Provenance(config.name, measured, tuple(sorted(lineage, key=lambda c: c.sequence)), versions),
         )
     except FileExistsError as error:
@@ -77,9 +78,10 @@ def _gain(view: DesignView, ledger: Ledger) -> tuple[Interval | None, str]:
     return (None, "") if view.gain is None else (view.gain.interval, f"its parent {view.gain.over_name}")
 
 
-def _learn(config: Config, design: Design) -> Snapshot:
-    worker = Worker(worker_spec(config))
-    try:
-        return worker.learn(design)
-    finally:
-        worker.close()
+def _learn(config: Config, design: Design, ledger: Path) -> Snapshot:
+    with open_models(config, ledger) as models:
+        worker = Worker(worker_spec(config), models)
+        try:
+            return worker.learn(design)
+        finally:
+            worker.close()

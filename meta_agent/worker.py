@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from design_space import Design, Evaluation, EvaluationKey, Recall, Snapshot
 from sandbox.backend import Limits
+from sandbox.broker import Allowance, model_brokers
+from sandbox.calls import Line, Models, ModelSpec, Role
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
+from sandbox.embedders import EmbedderName
 from sandbox.evaluate import FOREIGN, Evaluator, Experience, Played, Result, Setting
 from sandbox.registry import find_agent, make_source
 from sandbox.streams.base import Source, Split, neighbour
@@ -44,6 +47,9 @@ class WorkerSpec:
         benches: what designs are tried on; a search has one.
         folder: where modules of one's own are looked for.
         extras: what the sandbox holds on top for designs of other systems, see `sandbox.bundle`.
+        models: of the roles that workers call; empty in a key-free run. Says where keys are, not what they are.
+        in_flight: evaluations under way at once, all workers together; of account only where there are models.
+        embedder: for `kit.embed`; allowance: what a design may use of models in one evaluation.
     """
 
     run: str
@@ -54,6 +60,10 @@ class WorkerSpec:
     runtime: str | None
     prestart: int
     extras: tuple[str, ...] = ()
+    models: Mapping[Role, ModelSpec] = field(default_factory=dict)
+    in_flight: int = 1
+    embedder: EmbedderName = "hashed"
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +96,13 @@ class Done:
     Attributes:
         results: in the order of the job's streams; each with its episodes as JSON, None where they were not wanted.
         broken: how the contract test ended, (outcome, detail); then there are no results.
+        flags: what the contract test found besides, see `sandbox.contract.Checked`.
     """
 
     number: int
     results: tuple[tuple[Evaluation, tuple[bytes, ...] | None], ...] = ()
     broken: tuple[str, str] | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +115,18 @@ class Facts:
 
 
 class Worker:
-    """Evaluates designs, one job at a time."""
+    """Evaluates designs; with models, several at a time, each in a thread of the caller's.
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    Args:
+        models: answers calls of the roles that `spec` names.
+    """
+
+    def __init__(self, spec: WorkerSpec, models: Models | None = None) -> None:
         self._spec = spec
+        self._models = models
+        asked = None if models is None else spec.models.get("memory")
+        answer_tokens = None if asked is None else asked.max_tokens
+        self._broker = model_brokers(models, answer_tokens, spec.embedder, spec.allowance)
         self._backend = choose(spec.backend, spec.limits, spec.run, spec.prestart, spec.runtime, spec.extras)
         self._evaluators = [
             Evaluator(
@@ -114,9 +134,18 @@ class Worker:
                 find_agent(bench.setting.agent, spec.folder),
                 self._backend,
                 bench.setting,
+                broker=self._broker,
+                line=self._line("agent"),
             )
             for bench in spec.benches
         ]
+
+    def _line(self, role: Role) -> Callable[[str], Line] | None:
+        """How a scope reaches the model of a role; None where there is none."""
+        models, spec = self._models, self._spec.models.get(role)
+        if models is None or spec is None:
+            return None
+        return lambda scope: Line(models, scope, role, spec.max_tokens)
 
     def facts(self) -> Facts:
         return Facts(self._backend.name, self._backend.caveat, self._backend.digest)
@@ -126,13 +155,16 @@ class Worker:
 
         Raises:
             SandboxUnavailable: the machine is at fault.
+            ModelFault: a model is, or the budget is used up.
         """
         evaluator, seed = self._evaluators[job.bench], self._spec.benches[job.bench].stream_seed
         with evaluator.open(job.design, self._spec.run) as guest:
+            flags: tuple[str, ...] = ()
             if job.contract:
-                fault = check(job.design, guest, self._backend.folder)
-                if fault is not None:
-                    return Done(job.number, broken=(fault.outcome.value, fault.detail))
+                checked = check(job.design, guest, self._backend.folder, self._broker(f"contract/{job.design.id}"))
+                flags = checked.flags
+                if checked.fault is not None:
+                    return Done(job.number, broken=(checked.fault.outcome.value, checked.fault.detail))
             results = []
             for index in job.streams:
                 stream = evaluator.source.stream(job.split, seed, index)
@@ -142,7 +174,7 @@ class Worker:
                 key = evaluator.key(job.design, stream, job.order, job.experience)
                 result = evaluator.evaluate(job.design, stream, guest, key, job.experience, other)
                 results.append((result.evaluation, pack(result) if index in job.keep else None))
-        return Done(job.number, tuple(results))
+        return Done(job.number, tuple(results), flags=flags)
 
     def learn(self, design: Design) -> Snapshot:
         """What a design has learned after the first search stream.
