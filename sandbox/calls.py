@@ -125,17 +125,18 @@ class Call:
 
     @property
     def input_bytes(self) -> int:
-        """No tokenizer makes more tokens than bytes; some servers add a few for each message."""
-        return sum(len(m.content.encode()) + MESSAGE_TOKENS for m in self.messages) + len(self.schema.encode())
+        """No tokenizer makes more tokens than bytes; servers put something around each message and before the first."""
+        asked = sum(len(m.content.encode()) + MESSAGE_TOKENS for m in self.messages)
+        return CALL_TOKENS + asked + len(self.schema.encode())
 
 
-MESSAGE_TOKENS = 16
-"""Reserved for what a server puts around each message."""
+CALL_TOKENS, MESSAGE_TOKENS = 256, 16
+"""Reserved for what a server adds to a call (a system prompt of its template's own) and to each message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, with what it cost over all attempts.
+    """An answer, with what it cost. What attempts cost that brought none is in the record alone.
 
     Attributes:
         cut: it ends where `max_tokens` did.

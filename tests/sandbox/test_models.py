@@ -481,7 +481,7 @@ def test_a_record_that_cannot_be_written_stops_everything_and_hangs_nobody(gatew
     log = DictLog()
     calls = [call(position=position) for position in range(20)]
     with serve(script()) as server:
-        opened = gateway(server, log, Caps(tokens=200))
+        opened = gateway(server, log, Caps(tokens=2 * reserved(calls[0])))
         log.full = True
         ended: list[list[Reply | BaseException]] = []
         asking = threading.Thread(
