@@ -192,7 +192,9 @@ class RayPool:
 
     def _hire(self) -> Any:
         # Fractions of a core: more workers than cores are allowed, they only take turns.
-        options = {"max_restarts": 0, "scheduling_strategy": "SPREAD", "max_concurrency": self._threads + 1}
+        # One more than its jobs, so that it can be told to close while all of them wait for models.
+        concurrency = self._threads + 1 if self._threads > 1 else 1
+        options = {"max_restarts": 0, "scheduling_strategy": "SPREAD", "max_concurrency": concurrency}
         actor = self._ray.remote(num_cpus=0.001, **options)(Worker)
         return actor.remote(self._spec, None if self._board is None else _Board(self._board))
 
