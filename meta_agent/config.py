@@ -17,7 +17,7 @@ from sandbox.broker import Allowance
 from sandbox.calls import ROLES, ModelSpec, Role
 from sandbox.embedders import EmbedderName
 from sandbox.evaluate import Protocol
-from sandbox.registry import find_agent, make_source, settings_of
+from sandbox.registry import asks_a_model, find_agent, make_source, settings_of
 
 EXAMPLE = "configs/quickstart.yaml"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -234,8 +234,9 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _played(self) -> Config:
-        if self.evaluation.agent == "llm" and self.models.agent is None:
-            raise ValueError("evaluation.agent is 'llm', but models.agent names no model")
+        asks = asks_a_model(self.evaluation.agent, str(Path.cwd()))
+        if asks and self.models.agent is None:
+            raise ValueError(f"evaluation.agent {self.evaluation.agent!r} is a model, but models.agent names none")
         if self.evaluation.embedder == "model" and self.models.embedding is None:
             raise ValueError("evaluation.embedder is 'model', but models.embedding names no model")
         if self.search.proposers.llm > 0.0 and self.models.meta is None:

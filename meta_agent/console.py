@@ -177,7 +177,7 @@ def show_forecast(forecast: Forecast, cap: float | None, console: Console) -> No
     if not forecast.roles:
         say("no model is called: it costs nothing but time", console)
         return
-    say(f"in all {told_dollars(forecast.dollars)}, and about {forecast.hours:.1f} hours of waiting for models", console)
+    say(f"in all: {told_dollars(forecast.dollars)}; about {forecast.hours:.1f} hours of waiting for models", console)
     if cap is not None and forecast.dollars is not None and forecast.dollars > cap:
         say(f"that is more than budget.dollars, {cap:g}: the run would stop there, to be resumed with more", console)
 

@@ -16,15 +16,14 @@ from meta_agent.pool import Pool, never
 from meta_agent.progress import Progress, Watcher
 from meta_agent.worker import Bench, Done, Job, WorkerSpec, key_of
 from sandbox.backend import SandboxUnavailable
-from sandbox.calls import ModelSpec, Role
+from sandbox.calls import Role
 from sandbox.evaluate import Setting
+from sandbox.registry import asks_a_model, lacking
 from sandbox.streams.base import Split
 
 CHUNK = 8
 """Streams of one job: enough to pay for its sandbox, few enough to keep all workers busy at the end of a batch."""
 
-_ROLES: Mapping[bool, tuple[Role, ...]] = {False: ("memory", "embedding"), True: ("agent", "memory", "embedding")}
-"""That workers call, by whether the agent is a model."""
 _ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
 
 Told = list[tuple[Request, list[Evaluation]]]
@@ -36,12 +35,17 @@ def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
 
     Args:
         extras: what their sandboxes hold on top, for designs of other systems; see `sandbox.bundle`.
+
+    Raises:
+        BadInput: the streams need a package that is not installed.
     """
+    if (lack := lacking(config.stream.source)) is not None:
+        raise BadInput(f"the stream {config.stream.source!r} needs {lack}", f"pip install 'mnemogen[{lack}]'")
     evaluation = config.evaluation
-    specs = config.models.specs
-    used: dict[Role, ModelSpec] = {
-        role: spec for role, spec in specs.items() if role in _ROLES[evaluation.agent == "llm"]
-    }
+    called: set[Role] = {"memory", "embedding"}
+    if asks_a_model(evaluation.agent, str(Path.cwd())):
+        called.add("agent")
+    used = {role: spec for role, spec in config.models.specs.items() if role in called}
     models = "+".join(f"{role}-{spec.digest}" for role, spec in used.items()) or "key-free"
     if "memory" in used:
         models += f"/{evaluation.allowance.digest}"
@@ -104,6 +108,7 @@ class Evaluations:
         self._controls = controls
         self._keep = frozenset(range(keep_episodes_streams))
         self._broken = {row.id for row in ledger.designs() if row.status is DesignStatus.INVALID}
+        self._sound: set[DesignId] = set()  # what has passed the contract test already
         self._digest = ""
 
     def begin(self, one_guest: bool = True) -> None:
@@ -172,7 +177,7 @@ class Evaluations:
             if request.design in self._broken:
                 self._progress.invalid += contract
                 continue
-            fresh = contract and len(missing) == len(request.streams)
+            fresh = contract and len(missing) == len(request.streams) and request.design not in self._sound
             # A design that breaks its contract must not be evaluated elsewhere meanwhile: one job then, not several.
             size = len(missing) if fresh else CHUNK
             for start in range(0, len(missing), size or 1):
@@ -213,6 +218,7 @@ class Evaluations:
                 # Addresses differ from process to process; a repetition must be told the same.
                 found[name] = _ADDRESS.sub("0x...", "\n".join((*broken, *done.flags)))
                 self._ledger.record_decisions([Decision(0, "checked", found[name], name)])
+        self._sound |= {name for name, problem in found.items() if not problem}
         return [found[design.id] for design in designs]
 
     def _key(self, request: Request, design: Design, split: Split, index: int) -> EvaluationKey:

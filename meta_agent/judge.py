@@ -15,10 +15,11 @@ from archive.sheets import Evidence, make_sheet
 from archive.statistics import by_stream
 from design_space import Design, DesignId, Evaluation, catalogue
 from meta_agent.evaluations import Evaluations
-from meta_agent.panel import NEEDS, Stand, record_opening
+from meta_agent.panel import Stand, record_opening
 from meta_agent.policy import Request
 from meta_agent.progress import Progress
 from sandbox.evaluate import Experience
+from sandbox.registry import NEEDS
 from sandbox.streams.base import Split
 
 AGENT, OTHER_AGENT = "evidence", "literal"
@@ -179,7 +180,7 @@ class Judge:
 
 def versions(stands: Sequence[Stand]) -> dict[str, str]:
     """Of what a score depends on."""
-    names = ["mnemogen", "numpy", *(NEEDS[stand.name] for stand in stands if stand.name in NEEDS)]
+    names = ["mnemogen", "numpy", *(NEEDS[stand.source] for stand in stands if stand.source in NEEDS)]
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

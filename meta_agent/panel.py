@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations
 from meta_agent.strict import nearest
 from meta_agent.worker import Bench
+from sandbox import registry
 from sandbox.backend import Limits
 from sandbox.evaluate import Protocol, Setting
 from sandbox.registry import make_source
@@ -108,8 +108,6 @@ PANEL: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """What each stand is made of, by name. Made when asked for: to make one may fetch its data."""
-NEEDS: Mapping[str, str] = dict.fromkeys(("cooking", "cooking-plain", "coin", "treasure"), "textworld")
-"""The Python package, and extra of this project, that a stand needs."""
 
 
 def find(name: str) -> Stand:
@@ -134,8 +132,7 @@ def find(name: str) -> Stand:
 
 def lacking(name: str) -> str | None:
     """The package that a stand of the panel needs and that is not installed."""
-    need = NEEDS.get(name)
-    return need if need is not None and importlib.util.find_spec(need) is None else None
+    return registry.lacking(PANEL[name]["source"])
 
 
 def choose(names: str) -> tuple[Stand, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from archive.episodes import EpisodeView, episodes
 from archive.ledger import Ledger
 from archive.plain import number, told_score
-from archive.records import DesignRow, DesignStatus
+from archive.records import DesignStatus
 from archive.statistics import mean_interval
 from design_space import Design, DesignId
 from meta_agent.search import Search
@@ -23,6 +23,7 @@ RECALLED_COUNT = 3
 WORST_COUNT, BEST_COUNT = 2, 1
 """Episodes that are shown: where the most is to be learned, and what went well."""
 SIBLINGS_COUNT = 6
+TRIED_CHARS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,20 @@ class Storyteller:
 
     def of(self, design: DesignId) -> str:
         """The story of one design, as text for a prompt."""
-        member = self.search.members[design]
         parts = [
-            f"# The parent: {line(member.design.name, 80)}",
+            "# The parent",
             self._earned(design),
-            quoted("source", member.design.source, SOURCE_CHARS),
+            quoted("source", self.search.members[design].design.source, SOURCE_CHARS),
             *self._change(design),
-            *self._siblings(design),
-            *self._failures(design),
+            *self._tried(design),
             *self._episodes(design),
         ]
         return "\n\n".join(parts)
 
     def beside(self, design: DesignId) -> str:
         """A second design, from which something may be taken."""
-        design_ = self.search.members[design].design
-        told = f"# Another design: {line(design_.name, 80)}\n\nThe new one may take something from it. "
-        return told + self._earned(design) + "\n\n" + quoted("source", design_.source, SOURCE_CHARS)
+        told = f"# Another design\n\nThe new one may take something from it. {self._earned(design)}\n\n"
+        return told + quoted("source", self.search.members[design].design.source, SOURCE_CHARS)
 
     def _earned(self, design: DesignId) -> str:
         search = self.search
@@ -75,26 +73,28 @@ class Storyteller:
         before, after = self.search.members[parent].design, self.search.members[design].design
         return [f"It was made from another design by this change, which earned {gain}:", _diff(before, after)]
 
-    def _siblings(self, design: DesignId) -> list[str]:
-        told: list[str] = []
-        for name, member in reversed(list(self.search.members.items())):
-            if design in member.slot.draft.parents and not member.failed and len(told) < SIBLINGS_COUNT:
-                compared = self.search.compared(name)
-                gain = "not compared yet" if compared is None else f"{compared[1]}"
-                told.append(f"* {line(member.slot.draft.note)}: {gain}")
-        return ["What was made of it already, and what that earned beside it:\n" + "\n".join(told)] if told else []
+    def _tried(self, design: DesignId) -> list[str]:
+        """What was made of it already: what that earned, and what did not work."""
+        members = self.search.members
+        made = [row for row in self.ledger.children(design) if row.id in members]
+        worked = [row.id for row in made if row.status is DesignStatus.VALID and not members[row.id].failed]
+        broken = [row for row in made if row.status is DesignStatus.INVALID]
+        gains = [f"* {line(members[name].slot.draft.note)}: {self._gained(name)}" for name in worked]
+        faults = [(draft.note, problem) for draft, problem in self.search.refused(design)]
+        faults += [(members[row.id].slot.draft.note, row.reason) for row in broken]
+        told = [f"* {line(note)}: {line(problem)}" for note, problem in faults]
+        parts = []
+        if gains:
+            parts.append("What was made of it already, and what that earned beside it:")
+            parts.append(quoted("siblings", "\n".join(gains[-SIBLINGS_COUNT:]), TRIED_CHARS))
+        if told:
+            parts.append("What was made of it and did not work:")
+            parts.append(quoted("failures", "\n".join(told[-SIBLINGS_COUNT:]), TRIED_CHARS))
+        return parts
 
-    def _failures(self, design: DesignId) -> list[str]:
-        told = [f"* {line(draft.note)}: {line(problem)}" for draft, problem in self.search.refused(design)]
-        broken: dict[DesignId, DesignRow] = {
-            row.id: row for row in self.ledger.children(design) if row.status is DesignStatus.INVALID
-        }
-        told += [
-            f"* {line(self.search.members[d].slot.draft.note)}: {line(broken[d].reason)}"
-            for d in broken
-            if d in self.search.members
-        ]
-        return ["What was made of it and did not work:\n" + "\n".join(told[-SIBLINGS_COUNT:])] if told else []
+    def _gained(self, design: DesignId) -> str:
+        compared = self.search.compared(design)
+        return "not compared yet" if compared is None else str(compared[1])
 
     def _episodes(self, design: DesignId) -> list[str]:
         played: Sequence[EpisodeView] = ()

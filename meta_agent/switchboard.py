@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from sandbox.calls import Call, CallRefused, ModelFault, ProviderDown, Reply
+from sandbox.calls import Call, CallRefused, ModelFault, Reply
 from sandbox.gateway import Gateway
 
 Answer = Reply | CallRefused | ModelFault
@@ -121,4 +121,4 @@ def _answer(future: Future[Reply]) -> Answer:
         return future.result()
     if isinstance(error, CallRefused | ModelFault):
         return error
-    return ProviderDown(f"the call could not be made or recorded: {type(error).__name__}: {error}")
+    return ModelFault(f"the call could not be made or recorded: {type(error).__name__}: {error}")

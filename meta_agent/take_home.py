@@ -60,7 +60,9 @@ def take_home(
             gain=gain,
             baseline=baseline,
             snapshot=_learn(config, design, ledger.path) if learned else None,
-            provenance=Provenance(config.name, measured, tuple(sorted(lineage, key=lambda c: c.sequence)), versions),
+            provenance=Provenance(
+                config.name, measured, tuple(sorted(lineage, key=lambda c: c.sequence)), versions, _embedder(config)
+            ),
         )
     except FileExistsError as error:
         raise BadInput(str(error), "name a folder that is absent or empty") from error
@@ -76,6 +78,12 @@ def _gain(view: DesignView, ledger: Ledger) -> tuple[Interval | None, str]:
         if final.winner == view.id:
             return final.over_nothing.gain, "no memory"
     return (None, "") if view.gain is None else (view.gain.interval, f"its parent {view.gain.over_name}")
+
+
+def _embedder(config: Config) -> str:
+    """What the design's texts were embedded with, in words that name the model where it is one."""
+    spec = config.models.embedding if config.evaluation.embedder == "model" else None
+    return config.evaluation.embedder if spec is None else spec.model
 
 
 def _learn(config: Config, design: Design, ledger: Path) -> Snapshot:

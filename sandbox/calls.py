@@ -69,6 +69,9 @@ class ModelSpec:
         attempts: at one call, before the run stops; waits grow from `backoff_seconds`, doubling.
         input_dollars, output_dollars: per million tokens; None is litellm's table of prices.
         options: passed on to litellm as they are, such as ``{"reasoning_effort": "low"}``.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     model: str
@@ -82,6 +85,14 @@ class ModelSpec:
     input_dollars: float | None = None
     output_dollars: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or self.attempts < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}, attempts {self.attempts}: wanted at least 1")
+        if self.timeout_seconds <= 0.0 or self.backoff_seconds < 0.0:
+            raise ValueError("timeout_seconds is to be above 0, backoff_seconds not below it")
+        if min(self.input_dollars or 0.0, self.output_dollars or 0.0) < 0.0:
+            raise ValueError("a price is not below 0")
 
     @property
     def digest(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,6 +39,8 @@ SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
     "memoryagentbench": (MemoryAgentBenchSource, MemoryAgentBenchSettings),
     "bfcl-memory": (BfclMemorySource, BfclMemorySettings),
 }
+NEEDS: Mapping[str, str] = {"textworld": "textworld"}
+"""The Python package, and extra of this project, that a source needs."""
 AGENTS: dict[str, MakeAgent] = {"evidence": EvidenceAgent, "literal": LiteralAgent, "llm": LLMAgent}
 
 
@@ -79,6 +82,21 @@ def find_agent(name: str, folder: str) -> MakeAgent:
         ValueError: there is none of that name.
     """
     return AGENTS[name] if name in AGENTS else cast(MakeAgent, _find(name, folder, "agent", tuple(AGENTS)))
+
+
+def asks_a_model(name: str, folder: str) -> bool:
+    """Whether the agent of this name asks a language model, see `sandbox.agents.base.Modelled`.
+
+    Raises:
+        ValueError: there is no such agent.
+    """
+    return hasattr(find_agent(name, folder), "connect")
+
+
+def lacking(source: str) -> str | None:
+    """The package that a source needs and that is not installed."""
+    need = NEEDS.get(source)
+    return need if need is not None and importlib.util.find_spec(need) is None else None
 
 
 def _find(name: str, folder: str, what: str, known: tuple[str, ...]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from meta_agent.config import Config, dump, load, parse
 from meta_agent.errors import BadInput
+from meta_agent.evaluations import worker_spec
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(set((PROJECT / "configs").glob("*.yaml")) - {PROJECT / "configs" / "arena.yaml"})
@@ -42,6 +44,14 @@ def test_shipped_configs_are_valid_and_complete(path: Path) -> None:
         ("search.rungs=[4, 2]", "growing"),
         ("name=../elsewhere", "name"),
         ("controls=[last_k]", "no_memory"),
+        ("models.agnet={model: x}", "did you mean 'agent'"),
+        ("models.agent={model: x, max_token: 5}", "did you mean 'max_tokens'"),
+        ("models.agent={model: x, max_tokens: -5}", "max_tokens is -5"),
+        ("models.meta={model: x, attempts: 0}", "attempts 0"),
+        ("models.meta={model: x, input_dollars: -1}", "price"),
+        ("evaluation.agent=llm", "models.agent"),
+        ("evaluation.embedder=model", "models.embedding"),
+        ("search.proposers.llm=0.5", "models.meta"),
         ("budget", "KEY=VALUE"),
         ("seed.x=1", "holds a value"),
     ],
@@ -69,6 +79,13 @@ def test_a_file_of_tasks_that_cannot_be_used_is_bad_input_with_its_line(tmp_path
     override = f"stream={{source: jsonl, settings: {{path: {tasks}}}}}"
     with pytest.raises(BadInput, match=rf"stream: {tasks}, line 1: unknown key 'answer'; expected"):
         load(QUICKSTART, (override,))
+
+
+def test_a_package_that_the_streams_need_is_named_before_anything_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match="the stream 'textworld' needs textworld") as caught:
+        worker_spec(load(PROJECT / "configs" / "textworld.yaml"))
+    assert "pip install 'mnemogen[textworld]'" in caught.value.hint
 
 
 def test_every_key_is_read_somewhere() -> None:
