@@ -12,6 +12,7 @@ import asyncio
 import concurrent.futures
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_RETRY_AFTER_SECONDS = 600.0
+BARREN_CALLS = 8
+"""In a row without a usable answer to any attempt, after which a model is taken for unfit and the run stops."""
 
 
 class AttemptFailed(Exception):
@@ -51,12 +54,20 @@ class AttemptFailed(Exception):
     Args:
         after: seconds that the provider asked to wait; None if it did not say.
         used: input and output tokens that the provider says it has used; None if it may have, and did not say.
+        answered: the provider works; what it said to this very call is worth nothing.
     """
 
-    def __init__(self, message: str, after: float | None = None, used: tuple[int, int] | None = (0, 0)) -> None:
+    def __init__(
+        self,
+        message: str,
+        after: float | None = None,
+        used: tuple[int, int] | None = (0, 0),
+        answered: bool = False,
+    ) -> None:
         super().__init__(message)
         self.after = after
         self.used = used
+        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,7 @@ class Gateway:
             )
         self._fatal: ModelFault | None = None
         self._unwritable: Exception | None = None
+        self._barren: Counter[Role] = Counter()
         self._flying: dict[tuple[str, str, int, str], asyncio.Task[Reply]] = {}
         self._writer = ThreadPoolExecutor(1, "model record")
         self._log = self._writer.submit(open_log).result()
@@ -283,13 +295,17 @@ class Gateway:
                 reply = await self._provider.attempt(spec, call)
             except AttemptFailed as failed:
                 spent = reserved if failed.used is None else self._amount(call.role, *failed.used)
-                raise
+                if not failed.answered or number < spec.attempts:
+                    raise
+                answer = self._worthless(spec, call.role, failed)
+                return answer
             except (CallRefused, ModelFault) as refused:
                 spent = self._amount(call.role, 0, 0)
                 answer = refused if isinstance(refused, CallRefused) else None
                 if answer is None:
                     raise
                 return answer
+            self._barren[call.role] = 0
             spent = self._amount(call.role, reply.input_tokens, reply.output_tokens)
             dollars = None if self._prices[call.role] is None else spent.dollars
             # As it can be written down: a repetition must read what was read the first time.
@@ -299,6 +315,17 @@ class Gateway:
         finally:
             # A cancelled attempt stays charged at its reservation: nobody knows whether it was paid for.
             await asyncio.shield(self._settle(Entry(call, spec.model, spent - reserved, answer), reserved, spent))
+
+    def _worthless(self, spec: ModelSpec, role: Role, last: AttemptFailed) -> CallRefused:
+        """What becomes of a call to which every answer was worth nothing: others may fare better, unless none does."""
+        self._barren[role] += 1
+        told = f"{spec.model} gave no usable answer in {spec.attempts} attempts; the last one: {last}"
+        if self._barren[role] >= BARREN_CALLS:
+            raise ProviderDown(
+                f"{told}; so it went with {BARREN_CALLS} calls in a row",
+                f"is models.{role}.max_tokens ({spec.max_tokens}) enough, reasoning included?",
+            ) from last
+        return CallRefused(told)
 
     async def _settle(self, entry: Entry, reserved: Amount, spent: Amount) -> None:
         try:

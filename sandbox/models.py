@@ -111,9 +111,9 @@ class LiteLLMProvider:
         if choices[0].finish_reason == "content_filter":
             raise CallRefused("the provider's filter withheld the answer")
         if not isinstance(text, str) or not text.strip():
-            raise AttemptFailed("the answer is empty", used=used)
+            raise AttemptFailed("the answer is empty", used=used, answered=True)
         if cut and call.whole:
-            raise AttemptFailed(f"the answer was cut off at {call.max_tokens} tokens", used=used)
+            raise AttemptFailed(f"the answer was cut off at {call.max_tokens} tokens", used=used, answered=True)
         return Reply(text, *used, None, cut)
 
     async def _embed(self, spec: ModelSpec, call: Call, place: dict[str, Any]) -> Reply:

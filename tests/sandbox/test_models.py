@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ from sandbox.calls import (
     Reply,
     Role,
 )
-from sandbox.gateway import Entry, Gateway, Price
+from sandbox.gateway import BARREN_CALLS, Entry, Gateway, Price
 from sandbox.mock_llm import ScriptedModel, serve
 from sandbox.mock_script import Fault, Rule, Script
 from sandbox.models import LiteLLMProvider
@@ -361,6 +361,33 @@ def test_half_an_answer_is_worth_something_only_to_who_takes_it(gateway: Open) -
         whole = opened.ask(call("to the end", whole=True))
         assert (whole.text, whole.cut, whole.attempts) == (ANSWER, False, 2)
         assert server.count() == 3
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut"])
+def test_a_call_that_is_never_answered_usably_is_refused_alone_and_on_record(
+    kind: Literal["empty", "cut"], gateway: Open
+) -> None:
+    with serve(script(Fault(kind=kind, when="too hard", times=None))) as server:
+        log = DictLog()
+        opened = gateway(server, log)
+        with pytest.raises(CallRefused, match="no usable answer in 3 attempts"):
+            opened.ask(call("too hard", whole=True))
+        assert server.count() == 3
+        assert opened.ask(call("easy", whole=True)).text == ANSWER
+        with pytest.raises(CallRefused, match="no usable answer"):
+            gateway(server, log).ask(call("too hard", whole=True))
+        assert server.count() == 4
+
+
+def test_a_model_that_answers_nothing_usably_stops_the_run(gateway: Open) -> None:
+    with serve(script(Fault(kind="empty", times=None))) as server:
+        opened = gateway(server, attempts=1)
+        for position in range(BARREN_CALLS - 1):
+            with pytest.raises(CallRefused):
+                opened.ask(call(position=position))
+        with pytest.raises(ProviderDown, match="8 calls in a row") as caught:
+            opened.ask(call(position=BARREN_CALLS))
+        assert "models.agent.max_tokens" in caught.value.hint
 
 
 def test_embeddings_have_a_row_a_text(gateway: Open) -> None:
