@@ -54,13 +54,18 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True)
 class RoleCost:
-    """What one model has cost in one role."""
+    """What one model has cost in one role.
+
+    Attributes:
+        calls: attempts that were charged.
+        dollars: None where the price is not known.
+    """
 
     role: str
     model: str
     calls: int
     tokens: int
-    dollars: float
+    dollars: float | None
     seconds: float
 
 
@@ -105,10 +110,12 @@ class CallBook(Store):
     def costs(self) -> tuple[RoleCost, ...]:
         """Return what each model has cost in each role."""
         with self._translated():
-            columns = f"role, model, {CHARGED}, total(seconds)"
+            without = "total(outcome = 'answered' AND dollars IS NULL)"
+            columns = f"role, model, {CHARGED}, total(seconds), {without}"
             rows = self._db.execute(f"SELECT {columns} FROM model_calls GROUP BY 1, 2 ORDER BY 1, 2").fetchall()
         return tuple(
-            RoleCost(role, model, calls, tokens, nano / 1e9, s) for role, model, calls, tokens, nano, s in rows
+            RoleCost(role, model, calls, tokens, None if unpriced else nano / 1e9, seconds)
+            for role, model, calls, tokens, nano, seconds, unpriced in rows
         )
 
     def _call(self, *name: Stored) -> CallRow | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive import figures
+from archive.call_book import CallBook, RoleCost
 from archive.episodes import EpisodeView, episodes
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
@@ -94,10 +95,17 @@ def render(ledger: Ledger, repository: Repository, title: str, config_text: str)
         details=_details(repository, run),
         detailed=DETAILED,
         replay=_replay(ledger, run),
+        costs=_costs(ledger),
         decisions=run.decisions[-DECIDED:],
         config=plain_lines(config_text),
         folder=folder,
     )
+
+
+def _costs(ledger: Ledger) -> tuple[RoleCost, ...]:
+    """What each model has cost in each role; empty for a key-free run."""
+    with CallBook(ledger.path, read_only=True) as book:
+        return book.costs()
 
 
 def _typed_folder(folder: Path) -> str:

@@ -88,3 +88,9 @@ def test_what_a_ledger_says_does_not_depend_on_charges_of_lost_attempts(file: Pa
         assert list(content(one)) == list(content(other))
         other.write([replace(ANSWERED, position=1)])
         assert list(content(one)) != list(content(other))
+
+
+def test_a_price_that_is_not_known_is_not_called_nothing(file: Path) -> None:
+    with CallBook(file) as book:
+        book.write([ANSWERED, replace(ANSWERED, model="openai/own", position=1, dollars=None, charged_nanodollars=0)])
+        assert {cost.model: cost.dollars is None for cost in book.costs()} == {"openai/x": False, "openai/own": True}

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archive import episodes, plain, task_grid, views
+from archive.call_book import CallBook, CallRow
 from archive.card import Card
 from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
@@ -594,3 +595,14 @@ def test_three_hundred_designs_take_less_than_five_seconds(run: Run) -> None:
     assert "The first 50 of 300 ranked designs" in page.words
     assert sum(tag == "details" and "id" in attributes for tag, attributes in page.elements) == 50
     assert sum(tag == "tr" and (a.get("id") or "").startswith("r-") for tag, a in page.elements) == 300
+
+
+def test_the_page_says_what_each_model_cost_in_each_role(run: Run) -> None:
+    search(run)
+    assert "Models" not in Page(run.page()).words
+    call = CallRow("s", "agent", 0, "c", HOSTILE[0], "answered", charged_calls=3, charged_tokens=4_200, dollars=None)
+    with CallBook(run.folder / "ledger.sqlite") as book:
+        book.write([call, replace(call, role="meta", dollars=0.5, charged_nanodollars=500_000_000)])
+    page = Page(run.page())
+    assert "agent <script>alert(1)</script> 3 4,200 price not known" in page.words
+    assert "meta <script>alert(1)</script> 3 4,200 0.5000" in page.words
