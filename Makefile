@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One process a core; a file's tests share what they have made, so they stay together.
+PYTEST := $(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: demo test check clean
 
@@ -10,14 +12,14 @@ demo: $(VENV)/demo
 	$(BIN)/mnemogen run configs/quickstart.yaml
 
 test: $(VENV)/dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(PYTEST)
 
 clean:
 	rm -rf $(VENV)
