@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from sandbox.streams.base import Observation
 from sandbox.streams.textworld_games import engine_version
 
+_ENGINE = threading.Lock()
+"""The engine's parser, and what it knows of rules, are shared by all games of a process and made for one thread."""
+
 
 class TextWorldEnvironment:
     """One attempt at one game.
@@ -18,6 +22,8 @@ class TextWorldEnvironment:
     The scene and the inventory are told from the engine's facts, as far as they are visible, in one fixed form: the
     engine's prose for a room varies from game to game and is half decoration. Feedback is the engine's own. Of the
     commands to examine something those remain whose answer says something (cookbook, stove, oven, BBQ).
+
+    Games may be played in several threads, one each; the engine takes their steps one after the other.
 
     Args:
         path: a game.z8 with its game.json beside it.
@@ -33,7 +39,7 @@ class TextWorldEnvironment:
         infos = textworld.EnvInfos(
             feedback=True, facts=True, admissible_commands=True, score=True, max_score=True, won=True, lost=True
         )
-        with warnings.catch_warnings():
+        with _ENGINE, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jericho: "game is not fully supported", of any game it does not know
             self._engine: Any = textworld.start(str(path), infos)
         self._commands: tuple[str, ...] = ()
@@ -55,7 +61,8 @@ class TextWorldEnvironment:
         if self._engine is None:
             raise RuntimeError("reset() of a closed environment")
         self._earned = 0.0
-        return self._observe(self._engine.reset(), feedback="", done=False)
+        with _ENGINE:
+            return self._observe(self._engine.reset(), feedback="", done=False)
 
     def step(self, command: str) -> Observation:
         """Carry out one of the commands on offer.
@@ -65,14 +72,16 @@ class TextWorldEnvironment:
         """
         if command not in self._commands:
             raise ValueError(f"{command!r} is not among the {len(self._commands)} commands on offer")
-        state, _, done = self._engine.step(command)
-        return self._observe(state, feedback=clean_feedback(state.feedback), done=bool(done))
+        with _ENGINE:
+            state, _, done = self._engine.step(command)
+            return self._observe(state, feedback=clean_feedback(state.feedback), done=bool(done))
 
     def close(self) -> None:
         """Free the interpreter; may be called twice."""
         self._commands = ()
         if self._engine is not None:
-            self._engine.close()
+            with _ENGINE:
+                self._engine.close()
             self._engine = None
 
     def _observe(self, state: Any, feedback: str, done: bool) -> Observation:
