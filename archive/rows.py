@@ -55,7 +55,7 @@ TABLES = {
         *("charged_calls", "charged_tokens", "charged_nanodollars"),
     ),
 }
-NUMBERED = {"evaluations": "sequence", "decisions": "sequence", "openings": "number"}
+NUMBERED = {"evaluations": "sequence", "decisions": "sequence", "openings": "number", "insights": "sequence"}
 
 
 def seal_of(values: Sequence[Stored]) -> str:
