@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archive.plain import number, plain, told_score
+from archive.search_view import PromptView
 from archive.statistics import Interval
 from archive.task_grid import TaskGrid
 from archive.views import DesignView, RunView, control_name, lineage_of
@@ -83,7 +84,7 @@ def lineage_figure(run: RunView) -> go.Figure | None:
     designs = sorted(run.designs, key=lambda d: d.sequence)
     if not designs:
         return None
-    lanes = _lanes(designs)
+    lanes = _lanes([(design.id, design.parents) for design in designs])
     known = {design.id: design for design in designs}
     path = {run.best.id, *(d.id for d in lineage_of(run, run.best).ancestors)} if run.best else set()
     figure = base_figure("place in the order of asking", "")
@@ -127,6 +128,60 @@ def lineage_figure(run: RunView) -> go.Figure | None:
     figure.update_yaxes(visible=False)
     figure.update_layout(height=min(1100, max(340, 16 * (max(lanes.values()) + 1) + 140)))
     return figure
+
+
+def prompt_figure(prompts: Sequence[PromptView]) -> go.Figure | None:
+    """Every prompt as a node, a line to what it was made of, the value as its colour; None if there is no tree.
+
+    Parents come before their children in `prompts`.
+    """
+    if not any(prompt.parent for prompt in prompts):
+        return None
+    lanes = _lanes([(prompt.id, (prompt.parent,) if prompt.parent else ()) for prompt in prompts])
+    made = {prompt.id: prompt.generation for prompt in prompts}
+    figure = base_figure("generation after which it was made", "")
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for prompt in prompts:
+        if prompt.parent in made:
+            xs += [made[prompt.parent], min(made[prompt.parent] + 1, prompt.generation), prompt.generation, None]
+            late = prompt.generation > made[prompt.parent] + 1
+            ys += [lanes[prompt.parent], lanes[prompt.id if late else prompt.parent], lanes[prompt.id], None]
+    look = {"color": GREY, "width": 1}
+    figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", name="made of", line=look, hoverinfo="skip"))
+    for told in (True, False):
+        group = [prompt for prompt in prompts if (prompt.value is not None) is told]
+        if group:
+            figure.add_trace(_prompt_nodes(group, lanes, told))
+    figure.update_yaxes(visible=False)
+    figure.update_layout(height=min(700, max(240, 22 * (max(lanes.values()) + 1) + 140)))
+    return figure
+
+
+def _prompt_nodes(prompts: Sequence[PromptView], lanes: dict[str, int], told: bool) -> go.Scatter:
+    marker: dict[str, object] = {
+        "size": [9 + min(15.0, 3.0 * math.sqrt(prompt.visits or 0)) for prompt in prompts],
+        "color": [prompt.value.mean if prompt.value else 0.0 for prompt in prompts] if told else GREY,
+        "symbol": "circle" if told else "x-thin-open",
+        "line": {"width": 1 if told else 2, "color": GREY},
+    }
+    if told:
+        marker["colorscale"] = SCALE
+        marker["colorbar"] = {"title": {"text": "value"}, "thickness": 12, "outlinewidth": 0}
+    return go.Scatter(
+        x=[prompt.generation for prompt in prompts],
+        y=[lanes[prompt.id] for prompt in prompts],
+        mode="markers",
+        name="prompt (the larger, the more designs were measured)" if told else "nothing told yet",
+        marker=marker,
+        customdata=[prompt.id for prompt in prompts],
+        hovertext=[
+            f"<b>{label(prompt.short)}</b> {label(prompt.proposer)}<br>{label(prompt.says, 100)}<br>"
+            f"value {'not told yet' if prompt.value is None else label(str(prompt.value))}"
+            for prompt in prompts
+        ],
+        hoverinfo="text",
+    )
 
 
 def task_figure(grid: TaskGrid) -> go.Figure | None:
@@ -290,20 +345,21 @@ def _nodes(designs: Sequence[DesignView], lanes: dict[str, int], name: str, mark
     )
 
 
-def _lanes(designs: Sequence[DesignView]) -> dict[str, int]:
-    """Give every design a lane, like `git log --graph`: the first child stays in its parent's, the others branch off.
+def _lanes(family: Sequence[tuple[str, Sequence[str]]]) -> dict[str, int]:
+    """Give everyone a lane, like `git log --graph`: the first child stays in its parent's, the others branch off.
 
-    Parents come before their children in `designs`.
+    Args:
+        family: ids with those of their parents, the main one first; parents come before their children.
     """
-    known = {design.id for design in designs}
+    known = {id_ for id_, _ in family}
     children: dict[str, list[str]] = defaultdict(list)
     roots = []
-    for design in designs:
-        main = next((parent for parent in design.parents if parent in known), None)
+    for id_, parents in family:
+        main = next((parent for parent in parents if parent in known), None)
         if main is None:
-            roots.append(str(design.id))
+            roots.append(id_)
         else:
-            children[main].append(str(design.id))
+            children[main].append(id_)
     lanes: dict[str, int] = {}
     stack = [(root, False) for root in reversed(roots)]
     used = -1

@@ -16,6 +16,7 @@ from archive.ledger import Ledger
 from archive.page import Figure, drawn, render_page, write_page
 from archive.plain import plain, plain_lines
 from archive.repository import Repository
+from archive.search_view import SearchView
 from archive.statistics import Interval, Verdict
 from archive.task_grid import task_grid
 from archive.views import NO_MEMORY, DesignView, Gain, RunView, overview
@@ -24,6 +25,9 @@ DETAILED = 50
 """Designs, the highest first, whose source and diff are in the page."""
 
 HEATED, DECIDED, REPLAYED = 30, 300, 12
+LINKED, LISTED = 12, 200
+"""Designs of one prompt that are linked, and insights that are listed."""
+NOTHING = SearchView()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +71,30 @@ class Headline:
     command: str
 
 
-def write(ledger: Ledger, repository: Repository, path: Path | str, title: str, config_text: str) -> Path:
+def write(
+    ledger: Ledger,
+    repository: Repository,
+    path: Path | str,
+    title: str,
+    config_text: str,
+    learned: SearchView = NOTHING,
+) -> Path:
     """Write the report of a run, finished or not, over whatever is at `path`; return the absolute path.
 
     The page appears whole or not at all, so that a browser may reload it while the run goes on.
 
     Args:
         config_text: the run's configuration, to be shown.
+        learned: its prompts and insights.
 
     Raises:
         ArchiveError: the ledger or the repository cannot be read.
         ArchiveUnwritable: the page cannot be written.
     """
-    return write_page(render(ledger, repository, title, config_text), path)
+    return write_page(render(ledger, repository, title, config_text, learned), path)
 
 
-def render(ledger: Ledger, repository: Repository, title: str, config_text: str) -> str:
+def render(ledger: Ledger, repository: Repository, title: str, config_text: str, learned: SearchView = NOTHING) -> str:
     """Return the page; raises as `write` does."""
     run = overview(ledger, repository)
     folder = _typed_folder(ledger.path.parent)
@@ -92,10 +104,14 @@ def render(ledger: Ledger, repository: Repository, title: str, config_text: str)
         run=run,
         headline=_headline(run, folder),
         figures=_figures(ledger, run),
+        learned=learned,
+        prompt_tree=drawn("prompt-tree", "", "", figures.prompt_figure(learned.prompts)),
         details=_details(repository, run),
         detailed=DETAILED,
         replay=_replay(ledger, run),
         costs=_costs(ledger),
+        linked=LINKED,
+        listed=LISTED,
         decisions=run.decisions[-DECIDED:],
         config=plain_lines(config_text),
         folder=folder,

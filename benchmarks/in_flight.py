@@ -4,16 +4,20 @@
 
 Every evaluation asks its model one thing after the other, so that many of them make in-flight / latency calls a second
 at best. Told is what part of that was reached: over the whole, in which sandboxes start and the last ones end alone,
-and in the middle eight tenths of the calls. All of it shares the machine.
+and in the middle eight tenths of the calls. All of it shares the machine; the server is a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
+from dry_run import served
 from rich.console import Console
 
 from archive.ledger import Ledger
@@ -23,11 +27,16 @@ from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
 from meta_agent.record import open_models
 from meta_agent.worker import Job
-from sandbox.mock_llm import serve
 from sandbox.mock_script import Rule, Script
 
 PROJECT = Path(__file__).parents[1]
 PICK = Rule(pick=r"^\* (.+)$", template='{"thought": "I try this.", "command": {json}}')
+
+
+def requests(url: str) -> int:
+    """How many the server has answered or is answering."""
+    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/stats") as told:
+        return int(json.load(told)["requests"])
 
 
 def main() -> None:
@@ -40,13 +49,13 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=160)
     script = Script(rules=(PICK,), latency_seconds=options.latency)
-    with serve(script, remember=False) as server, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, served(script, Path(scratch)) as url:
         config = load(
             PROJECT / "configs" / "quickstart.yaml",
             (
                 "evaluation.agent=llm",
                 f"stream.settings={{tasks_count: {options.tasks}, max_steps: {options.steps}}}",
-                f"models.agent={{model: openai/agent, api_base: '{server.url}', timeout_seconds: 60}}",
+                f"models.agent={{model: openai/agent, api_base: '{url}', timeout_seconds: 60}}",
                 f"models.in_flight={options.in_flight}",
                 f"sandbox.backend={options.backend}",
             ),
@@ -58,15 +67,23 @@ def main() -> None:
         with open_models(config, file) as models, RayPool(worker_spec(config), None, models=models) as pool:
             pool.facts()
             assert models is not None
-            began, marks, calls = time.monotonic(), list[tuple[float, int]](), 0
-            for done in pool.run(jobs):
-                calls += 0 if done is None else sum(e.model_calls for e, _ in done.results)
-                marks.append((time.monotonic() - began, server.stats()["requests"]))
+            began, marks, over = time.monotonic(), list[tuple[float, int]](), threading.Event()
+
+            def watch() -> None:
+                while not over.wait(1.0):
+                    marks.append((time.monotonic() - began, requests(url)))
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            failed = sum(done is None or any(e.score is None for e, _ in done.results) for done in pool.run(jobs))
             took = time.monotonic() - began
-    total = server.stats()["requests"]
+            over.set()
+            watcher.join()
+        total = requests(url)
     middle = [(when, count) for when, count in marks if 0.1 * total <= count <= 0.9 * total]
     ideal = options.in_flight / options.latency
-    console.print(f"{options.in_flight} evaluations of {total // options.in_flight} calls, {options.latency:g} s each")
+    count = f"{options.in_flight} evaluations, {failed} failed, of {total // options.in_flight} calls"
+    console.print(f"{count}, {options.latency:g} s each")
     console.print(f"ideal {ideal:.1f} calls/s; the whole: {total / took:.1f}/s, {total / took / ideal:.3f} of it")
     if len(middle) > 1:
         rate = (middle[-1][1] - middle[0][1]) / (middle[-1][0] - middle[0][0])

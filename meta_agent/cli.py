@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
-from meta_agent import judging, looking, serving
+from meta_agent import judging, looking, prompting, serving
 from meta_agent.errors import BadInput, MnemogenError
 from meta_agent.session import backend_kind, reap, stoppable, system
 from meta_agent.terminal import (
@@ -55,6 +55,9 @@ for look in (
     looking.diff,
     looking.lineage,
     looking.episodes,
+    prompting.prompts,
+    prompting.prompt,
+    prompting.insights,
     looking.report,
     looking.export,
     judging.judge,
@@ -111,6 +114,9 @@ def run(
     replay: Annotated[
         str | None, typer.Option("--replay", help="a run: its models' answers are used, none is asked")
     ] = None,
+    insights_from: Annotated[
+        str | None, typer.Option("--insights-from", help="a run: this new one begins with what that one has learned")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it would cost, and do nothing")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +130,8 @@ def run(
         _price(parsed, as_json)
         return
     recorded = None if replay is None else find(replay, runs)
-    _drive(RunFolder(runs / parsed.name), parsed, workers, ray_address, recorded)
+    teacher = None if insights_from is None else find(insights_from, runs)
+    _drive(RunFolder(runs / parsed.name), parsed, workers, ray_address, recorded, teacher)
 
 
 def _compare(folder: Any, recorded: Any) -> None:
@@ -172,7 +179,14 @@ def resume(
     _drive(folder, folder.read_config(), workers, ray_address)
 
 
-def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | None, recorded: Any = None) -> None:
+def _drive(
+    folder: Any,
+    config: Any,
+    workers: int | None,
+    ray_address: str | None,
+    recorded: Any = None,
+    teacher: Any = None,
+) -> None:
     from archive.ledger import Ledger
     from archive.report import write
     from archive.repository import Repository
@@ -180,6 +194,8 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     from meta_agent.console import ConsoleWatcher, summarise
     from meta_agent.driver import Driver
     from meta_agent.evaluations import worker_spec
+    from meta_agent.handing_on import begin_with
+    from meta_agent.learned import learned
     from meta_agent.pool import RayPool
     from meta_agent.record import open_models
     from meta_agent.run import create
@@ -187,6 +203,8 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
     replay = None if recorded is None else recorded.ledger
     with folder.held(), stoppable() as stopping:
         create(folder, config)
+        if teacher is not None:
+            say(f"it begins with {begin_with(folder, teacher)} insights of {teacher.path}")
         reap(config.name)
         began = time.monotonic()
         with Ledger(folder.ledger) as ledger, ConsoleWatcher(err) as watcher:
@@ -203,7 +221,7 @@ def _drive(folder: Any, config: Any, workers: int | None, ray_address: str | Non
                 reap(config.name)
         summarise(final, err)
         with folder.open_ledger() as ledger:
-            write(ledger, folder.open_repository(), folder.report, config.name, dump(config))
+            write(ledger, folder.open_repository(), folder.report, config.name, dump(config), learned(ledger))
     if recorded is not None:
         _compare(folder, recorded)
     if driver.ended_by_clock:

@@ -12,10 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from archive.selection import Selection, make
 from design_space import Design, DesignId
-from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, SLOTS, Gene, Genome, read, space_of_part
+from design_space.compose import ENCODERS, PREFIX, RECALL_COUNT, SLOTS, Gene, Genome, Slot, read, space_of_part
 from design_space.space import Choice, Int, Parameter, Value
 from meta_agent.proposer import Draft, Parent
+from meta_agent.steer import FURTHER, SELECTION, Operator, Part, Steer
 from meta_agent.surrogate import PartWorth, best
 
 T = TypeVar("T")
@@ -31,6 +33,8 @@ CROSSOVER_PROBABILITY = 0.3
 DEFAULT_PROBABILITY = 0.7
 """Of a fresh gene having its part's default values, which were chosen with some thought, instead of random ones."""
 FURTHER_MUTATION_PROBABILITY = 0.35
+SWAP_PROBABILITY = 0.5
+"""Of a mutation that is to fall on one part exchanging it, instead of changing one of its values."""
 STEP_PROBABILITY = 0.3
 """Of a fresh composition being asked before each step, which costs several times as much as before each task."""
 STEP = 0.2
@@ -63,17 +67,22 @@ class ComposeProposer:
         self._worth = PartWorth()
         self._known: set[DesignId] = set()
 
-    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
+        steer = Steer.from_text(prompt)
         genomes = [(parent, genome) for parent in parents if (genome := read(parent.design)) is not None]
         for parent, genome in genomes:
             self._learn(parent.design.id, genome, parent.score)
         known = [(parent.design.id, genome) for parent, genome in genomes]
         if self._worth.count < LEAST_SCORES:
-            idea = _think(known, rng)
+            idea = _think(known, rng, steer)
         else:
-            ideas = [_think(known, rng) for _ in range(self._ideas)]
+            ideas = [_think(known, rng, steer) for _ in range(self._ideas)]
             idea = ideas[best([idea.genome for idea in ideas], self._worth.draw(rng))]
         return Draft(idea.genome.design(), idea.parents, self.name, idea.operator, idea.note)
+
+    def selection(self, prompt: str) -> Selection | None:
+        name = SELECTION[Steer.from_text(prompt).parent]
+        return None if name is None else make(name)
 
     def observe(self, design: Design, score: float | None) -> None:
         genome = read(design)
@@ -86,17 +95,18 @@ class ComposeProposer:
             self._worth.learn(genome, score)
 
 
-def _think(parents: Sequence[tuple[DesignId, Genome]], rng: np.random.Generator) -> _Idea:
-    if not parents or rng.random() < FRESH_PROBABILITY:
+def _think(parents: Sequence[tuple[DesignId, Genome]], rng: np.random.Generator, steer: Steer) -> _Idea:
+    fresh, crossed = _CHANCES[steer.operator]
+    if not parents or rng.random() < fresh:
         return _Idea(random_genome(rng), (), "random", "composed afresh")
     (a, first), *others = parents
-    if others and rng.random() < CROSSOVER_PROBABILITY:
+    if others and rng.random() < crossed:
         b, second = others[0]
         child, told = crossover(first, second, rng)
         return _Idea(child, (a, b), "crossover", told)
     child, notes = first, list[str]()
-    while not notes or rng.random() < FURTHER_MUTATION_PROBABILITY:
-        child, note = mutate(child, rng)
+    while not notes or rng.random() < FURTHER[steer.boldness]:
+        child, note = mutate(child, rng, steer.part)
         notes.append(note)
     return _Idea(child, (a,), "mutation", "; ".join(notes))
 
@@ -126,22 +136,20 @@ def crossover(a: Genome, b: Genome, rng: np.random.Generator) -> tuple[Genome, s
     return child, f"took {', '.join(taken) or 'nothing'} from the second parent"
 
 
-def mutate(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
-    """Change one thing; says what."""
-    operators: tuple[Callable[[Genome, np.random.Generator], tuple[Genome, str]], ...] = (
-        _swap_part,
-        _swap_part,
-        _change_encoders,
-        _change_encoders,
-        _change_value,
-        _change_value,
-        _change_asking,
-    )
+def mutate(genome: Genome, rng: np.random.Generator, part: Part = "any") -> tuple[Genome, str]:
+    """Change one thing, of one part if it is named; says what."""
+    operators = _OPERATORS.get(part)
+    if operators is None:
+        slot = next(slot for slot in SLOTS if slot == part)
+        return _swap(genome, slot, rng) if rng.random() < SWAP_PROBABILITY else _change_value(genome, rng, slot)
     return operators[int(rng.integers(len(operators)))](genome, rng)
 
 
 def _swap_part(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
-    slot = _pick(tuple(SLOTS), rng)
+    return _swap(genome, _pick(tuple(SLOTS), rng), rng)
+
+
+def _swap(genome: Genome, slot: Slot, rng: np.random.Generator) -> tuple[Genome, str]:
     old: Gene = getattr(genome, slot)
     new = _pick(tuple(name for name in SLOTS[slot] if name != old.part), rng)
     return genome.with_gene(slot, Gene.of(new)), f"{slot}: {old.part} -> {new}"
@@ -157,10 +165,12 @@ def _change_encoders(genome: Genome, rng: np.random.Generator) -> tuple[Genome, 
     return _change_value(genome, rng)
 
 
-def _change_value(genome: Genome, rng: np.random.Generator) -> tuple[Genome, str]:
-    places = [(prefix, name) for prefix, gene in genome.genes.items() for name, _ in gene.values]
+def _change_value(genome: Genome, rng: np.random.Generator, slot: Slot | None = None) -> tuple[Genome, str]:
+    places = [
+        (prefix, name) for prefix, gene in genome.genes.items() if slot in (None, prefix) for name, _ in gene.values
+    ]
     if not places:
-        return _change_asking(genome, rng)
+        return _change_asking(genome, rng) if slot is None else _swap(genome, slot, rng)
     prefix, name = places[int(rng.integers(len(places)))]
     gene = genome.genes[prefix]
     values = dict(gene.values)
@@ -218,3 +228,23 @@ def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
 
 def _short(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_Operator = Callable[[Genome, np.random.Generator], tuple[Genome, str]]
+_OPERATORS: dict[Part, tuple[_Operator, ...]] = {
+    "any": (
+        *(_swap_part, _swap_part, _change_encoders, _change_encoders, _change_value, _change_value),
+        _change_asking,
+    ),
+    "encoders": (_change_encoders,),
+    "numbers": (_change_value,),
+    "asking": (_change_asking,),
+}
+"""What a mutation draws from; a part that is not named is a slot."""
+_CHANCES: dict[Operator, tuple[float, float]] = {
+    "any": (FRESH_PROBABILITY, CROSSOVER_PROBABILITY),
+    "mutation": (0.0, 0.0),
+    "crossover": (0.0, 1.0),
+    "random": (1.0, 0.0),
+}
+"""Of composing afresh, and else of crossing over where there are two."""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from archive import selection
 from design_space import catalogue
+from meta_agent.prompt_tree import Constants, Policy
 from meta_agent.strict import Strict, nearest, parse_yaml, read_yaml
 from sandbox.backend import Limits
 from sandbox.broker import Allowance
@@ -102,6 +103,20 @@ class ProposerConfig(Strict):
         return self
 
 
+class PromptConfig(Strict):
+    """Which prompts steer the proposers, and how they evolve.
+
+    Attributes:
+        policy: `tree` (Monte Carlo tree search), `flat` (a bandit), `uniform`, or `fixed`: the first prompt, always.
+        expansions: new prompts after each generation, at most.
+        constants: of the choice, with their sources in `prompt_tree.Constants`.
+    """
+
+    policy: Policy = "fixed"
+    expansions: int = Field(default=1, ge=0, le=100)
+    constants: Constants = Constants()
+
+
 class SearchConfig(Strict):
     """How designs are looked for.
 
@@ -116,6 +131,7 @@ class SearchConfig(Strict):
     generation_size: int = Field(default=8, ge=1, le=1_000)
     selection: str = "thompson"
     proposers: ProposerConfig = ProposerConfig()
+    prompts: PromptConfig = PromptConfig()
     rungs: tuple[int, ...] = (2, 4, 8)
     keep: float = Field(default=0.5, gt=0.0, le=1.0)
 

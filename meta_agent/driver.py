@@ -9,27 +9,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from archive.ledger import Ledger
 from archive.records import Decision, Purpose
 from archive.repository import Repository
+from archive.search_book import SearchBook
 from archive.selection import make
 from design_space import DesignId, Evaluation, Outcome, catalogue
-from meta_agent import policy
+from meta_agent import guide, policy, steer
+from meta_agent.coach import Asked, Coach, begun_with, standing
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.filing import Filing
+from meta_agent.insights import InsightStore
 from meta_agent.llm import LLMProposer
+from meta_agent.pairwise import Judge
 from meta_agent.policy import Request
 from meta_agent.pool import Pool, never
 from meta_agent.progress import Progress, Watcher
+from meta_agent.prompt_tree import Prompts
 from meta_agent.proposer import BatchProposer, Proposer
 from meta_agent.record import Interruptible
 from meta_agent.search import Generation, Search
 from meta_agent.tune import TuneProposer
 from meta_agent.verdict import Final, compare, scores_of
-from sandbox.calls import Models
+from sandbox.calls import Line
 from sandbox.gateway import Gateway
 
 BARREN_GENERATIONS = 3
@@ -52,9 +59,24 @@ def make_search(config: Config, llm: BatchProposer | None = None) -> Search:
     # The null memory comes first: it is what every gain is measured against.
     controls = sorted(config.controls, key=lambda name: name != "no_memory")
     yardsticks = [catalogue.load(name) for name in controls]
+    selection = make(config.search.selection)
     return Search(
-        config.seed, seeds, yardsticks, config.search.generation_size, make(config.search.selection), proposers
+        config.seed, seeds, yardsticks, config.search.generation_size, selection, proposers, make_prompts(config)
     )
+
+
+def make_prompts(config: Config) -> dict[str, Prompts]:
+    """The prompts of each proposer that takes any, as yet the first one of each."""
+    told, shares = config.search.prompts, config.search.proposers
+    roots = {
+        "compose": (steer.Steer().to_text(), shares.compose, steer.likeness),
+        "llm": (guide.root(), shares.llm, guide.likeness),
+    }
+    return {
+        name: Prompts(root, told.policy, np.random.default_rng([config.seed, 5, place]), alike, told.constants)
+        for place, (name, (root, share, alike)) in enumerate(roots.items())
+        if share > 0.0
+    }
 
 
 class Driver:
@@ -100,7 +122,7 @@ class Driver:
             config.keep_episodes_streams,
         )
         self._models = models
-        self._llm = None if models is None else self._writer(Interruptible(models, stopping))
+        self._answers = None if models is None else Interruptible(models, stopping)
         self._began = 0.0
         self._planned = 0
         self.ended_by_clock = False
@@ -118,20 +140,31 @@ class Driver:
         """
         self._began = self._clock()
         self._evaluations.begin()
-        search = self._make_search(self._config, self._llm)
-        self._search(search)
+        with SearchBook(self._ledger.path, check=False) as book:
+            insights = begun_with(book)
+            search = self._make_search(self._config, self._writer(insights))
+            prompts, asked = self._config.search.prompts, self._asked()
+            self._search(search, Coach(self._config.seed, prompts.expansions, book, insights, asked))
         winner = self._confirm(search)
         return self._validate(search, winner)
 
-    def _writer(self, models: Models) -> BatchProposer | None:
+    def _writer(self, insights: InsightStore) -> BatchProposer | None:
         """The proposer that has a model write designs, if the config asks for it."""
-        spec, shares = self._config.models.meta, self._config.search.proposers
-        if spec is None or shares.llm == 0.0:
+        spec, shares, models = self._config.models.meta, self._config.search.proposers, self._answers
+        if spec is None or shares.llm == 0.0 or models is None:
             return None
-        recall = self._config.evaluation.recall_chars
-        return LLMProposer(models, spec.max_tokens, self._ledger, self._evaluations.verify, shares.repairs, recall)
+        recall, verify = self._config.evaluation.recall_chars, self._evaluations.verify
+        return LLMProposer(models, spec.max_tokens, self._ledger, verify, shares.repairs, recall, insights)
 
-    def _search(self, search: Search) -> None:
+    def _asked(self) -> Asked | None:
+        """Who judges designs for the prompts' sake, if the config names a model for it and the prompts may change."""
+        spec, models = self._config.models.judge, self._answers
+        if spec is None or models is None or self._config.search.prompts.policy == "fixed":
+            return None
+        judge = Judge(models, spec.max_tokens, self._ledger)
+        return Asked(judge, lambda scope: Line(models, scope, "judge", spec.max_tokens))
+
+    def _search(self, search: Search, coach: Coach) -> None:
         allowance = self._config.budget.evaluations - self._reserve()
         first = {*self._config.search.seeds, *self._config.controls}
         least = len(first) * self._config.search.rungs[-1]
@@ -141,6 +174,7 @@ class Driver:
                 f" the final measurements up to {self._reserve()}",
                 f"allow at least {least + self._reserve()}, or have fewer seeds, rungs or final streams",
             )
+        coach.begin(search)
         barren = 0
         while True:
             self._progress.phase = "proposing"
@@ -151,6 +185,8 @@ class Driver:
             more = self._climb(search, generation, allowance)
             search.tell(generation)
             self._filing.label(search, generation)
+            coach.after(search, generation)
+            self._ledger.set_meta("prompts", standing(search))
             barren = 0 if generation.designs else barren + 1
             if not more or barren == BARREN_GENERATIONS:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from archive.card import Card
 from archive.errors import ArchiveDamaged
@@ -46,11 +46,7 @@ class Filing:
                     if slot.novel and slot.draft.design.id not in self._known
                 ],
                 proposals=[_proposal(generation, slot) for slot in generation.slots],
-                decisions=[
-                    Decision(generation.number, "parent", slot.why, slot.draft.design.id)
-                    for slot in generation.slots
-                    if slot.novel and slot.why and slot.draft.parents
-                ],
+                decisions=[decision for slot in generation.slots if slot.novel for decision in _why(generation, slot)],
             )
 
     def label(self, search: Search, generation: Generation) -> None:
@@ -104,6 +100,16 @@ def _row(generation: Generation, slot: Slot, commit: str) -> DesignRow:
         proposer=slot.draft.proposer,
         operator=slot.draft.operator,
     )
+
+
+def _why(generation: Generation, slot: Slot) -> Iterator[Decision]:
+    """Why this parent, and by which prompt."""
+    design = slot.draft.design.id
+    if slot.why and slot.draft.parents:
+        yield Decision(generation.number, "parent", slot.why, design)
+    if slot.prompt is not None:
+        data: Json = {"prompt": slot.prompt, "block": slot.block, "given": slot.given}
+        yield Decision(generation.number, "prompt", f"made by prompt {slot.prompt}", design, data)
 
 
 def _proposal(generation: Generation, slot: Slot) -> Proposal:

@@ -13,18 +13,22 @@ from pathlib import Path
 from string import Template
 
 from archive.ledger import Ledger
+from archive.selection import Selection
 from design_space import Design, catalogue, memory, parts, space
 from design_space.validate import validate
+from meta_agent import guide
+from meta_agent.insights import InsightStore
 from meta_agent.proposer import Draft, Order
 from meta_agent.search import Search
 from meta_agent.story import Storyteller
 from meta_agent.untrusted import line, quoted
 from sandbox import structured
-from sandbox.calls import CallRefused, Line, Message, Models
+from sandbox.calls import Line, Message, Models
 
 EXAMPLE = "memento"
 NOTE_CHARS = 300
 PROBLEM_CHARS = 4_000
+INSIGHTS_COUNT, INSIGHTS_CHARS = 6, 4_000
 KNOWN = "the archive has a design already that says the very same; change what it does"
 Verify = Callable[[Sequence[Design]], list[str]]
 """Puts designs through the contract test; for each what it found, empty if nothing."""
@@ -79,6 +83,7 @@ class LLMProposer:
         ledger: where what happened is read from.
         verify: see `Verify`.
         repairs: further attempts at a design that does not work; the last one is checked too.
+        insights: what the search has learned so far; the nearest are told.
     """
 
     name = "llm"
@@ -91,7 +96,9 @@ class LLMProposer:
         verify: Verify,
         repairs: int,
         recall_chars: int,
+        insights: InsightStore | None = None,
     ) -> None:
+        self._insights = insights or InsightStore()
         self._models = models
         self._max_tokens = max_tokens
         self._ledger = ledger
@@ -107,7 +114,7 @@ class LLMProposer:
             SandboxUnavailable: the machine is at fault.
         """
         stories = Storyteller(search, self._ledger)
-        works = [self._begin(order, stories) for order in orders]
+        works = [self._begin(order, stories, self._learned(order, search)) for order in orders]
         self._plan(works)
         self._write([work for work in works if not work.ended], prompt("write"))
         for repair in range(self._repairs + 1):
@@ -120,14 +127,24 @@ class LLMProposer:
             self._write(open_, None)
         return [self._draft(work) for work in works]
 
+    def selection(self, prompt: str) -> Selection | None:
+        return None
+
     def observe(self, design: Design, score: float | None) -> None:
         """The stories tell it what became of its drafts."""
 
-    def _begin(self, order: Order, stories: Storyteller) -> _Work:
+    def _learned(self, order: Order, search: Search) -> str:
+        """The insights that have to do with a parent, as one more part of the story."""
+        member = search.members[order.parents[0].design.id]
+        near = self._insights.nearest(member.slot.draft.note, member.design.name, INSIGHTS_COUNT)
+        told = "\n".join(f"* {one.text}: {one.effect.mean:+.3f} ± {one.effect.sd:.3f} reward" for one in near)
+        return f"# What was learned in this search\n\n{quoted('insights', told, INSIGHTS_CHARS)}" if near else ""
+
+    def _begin(self, order: Order, stories: Storyteller, learned: str) -> _Work:
         line_ = Line(self._models, order.scope, "meta", self._max_tokens)
         parent, *others = (parent.design.id for parent in order.parents)
-        story = "\n\n".join([stories.of(parent), *map(stories.beside, others)])
-        asked = Template(prompt("plan")).substitute(story=story)
+        story = "\n\n".join([stories.of(parent), *map(stories.beside, others), *filter(None, [learned])])
+        asked = Template(prompt("plan")).substitute(guide=(order.guide or guide.root()).strip(), story=story)
         return _Work(order, line_, [self._system, Message("user", asked)])
 
     def _plan(self, works: Sequence[_Work]) -> None:
@@ -171,32 +188,9 @@ class LLMProposer:
 
     def _ask(self, works: Sequence[_Work], kind: type[structured.T]) -> list[structured.T | str]:
         """What each answers; a text says why it has no answer of that kind."""
-        found = self._read(works, kind, [work.messages for work in works])
-        wrong = {place: answer for place, answer in enumerate(found) if isinstance(answer, _Unusable)}
-        asked = [[*works[p].messages, *structured.complaint(a.text, a.problem)] for p, a in wrong.items()]
-        for place, answer in zip(wrong, self._read([works[p] for p in wrong], kind, asked), strict=True):
-            found[place] = answer
-        return [f"the answer cannot be used: {a.problem}" if isinstance(a, _Unusable) else a for a in found]
-
-    def _read(
-        self, works: Sequence[_Work], kind: type[structured.T], messages: Sequence[Sequence[Message]]
-    ) -> list[structured.T | _Unusable | str]:
-        schema = structured.schema_of(kind)
-        calls = []
-        for work, asked in zip(works, messages, strict=True):
-            calls.append(work.line.next(asked, schema=schema, whole=True))
-            work.line.calls += 1
-        found: list[structured.T | _Unusable | str] = []
-        for work, reply in zip(works, self._models.ask_all(calls), strict=True):
-            if isinstance(reply, CallRefused):
-                found.append(f"the model refused: {line(str(reply))}")
-                continue
-            work.line.count(reply)
-            try:
-                found.append(structured.parse(kind, reply.text))
-            except ValueError as error:
-                found.append(_Unusable(reply.text, str(error)))
-        return found
+        lines, messages = [work.line for work in works], [work.messages for work in works]
+        heard = structured.ask_all(self._models, lines, messages, kind)
+        return [line(found.problem) if found.answer is None else found.answer for found in heard]
 
     def _draft(self, work: _Work) -> Draft:
         plan = "" if work.plan is None else work.plan.plan
@@ -205,12 +199,6 @@ class LLMProposer:
         operator = "rewrite" if work.repairs == 0 else f"rewrite, mended {work.repairs} times"
         parents = tuple(parent.design.id for parent in work.order.parents)
         return Draft(design, parents, self.name, operator, note, work.problem)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unusable:
-    text: str
-    problem: str
 
 
 def _static(design: Design) -> str:

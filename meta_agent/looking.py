@@ -193,12 +193,14 @@ def report(
     """Write one self-contained HTML page about a run."""
     from archive.report import write
     from meta_agent.config import dump
+    from meta_agent.learned import learned
     from meta_agent.run import find
 
     folder = find(name, runs)
     config = folder.read_config()
     with folder.open_ledger() as ledger:
-        path = write(ledger, folder.open_repository(), output or folder.report, config.name, dump(config))
+        shown = output or folder.report
+        path = write(ledger, folder.open_repository(), shown, config.name, dump(config), learned(ledger))
     print(path)  # noqa: T201 - the data of this command
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from archive.selection import Selection
 from design_space import Design, DesignId
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Order:
     Attributes:
         parents: at least one.
         scope: names the place in the search, the same in every repetition.
+        guide: the prompt that steers how it is improved; empty for the root one.
     """
 
     parents: tuple[Parent, ...]
     scope: str
+    guide: str = ""
 
 
 class Proposer(Protocol):
@@ -70,8 +73,16 @@ class Proposer(Protocol):
 
     name: str
 
-    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
-        """Make one design of one or two parents."""
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
+        """Make one design of one or two parents.
+
+        Args:
+            prompt: how; empty leaves it to the proposer.
+        """
+        ...
+
+    def selection(self, prompt: str) -> Selection | None:
+        """How a prompt wants the parent to be chosen; None leaves it to the run."""
         ...
 
     def observe(self, design: Design, score: float | None) -> None:
@@ -94,6 +105,10 @@ class BatchProposer(Protocol):
         Args:
             search: that asks; to be read, not to be changed.
         """
+        ...
+
+    def selection(self, prompt: str) -> Selection | None:
+        """How a prompt wants the parent to be chosen, see `Proposer`."""
         ...
 
     def observe(self, design: Design, score: float | None) -> None:

@@ -18,6 +18,7 @@ from archive.selection import Candidates, Selection
 from archive.statistics import Interval, Posterior, inherit, paired_difference, posterior
 from design_space import Design, DesignId
 from design_space.validate import validate
+from meta_agent.prompt_tree import PromptId, Prompts, Trial
 from meta_agent.proposer import BatchProposer, Draft, Order, Parent, Proposer
 
 SECOND_PARENT_PROBABILITY = 0.5
@@ -26,6 +27,8 @@ ATTEMPTS = 8
 STEP_SD = 0.08
 """How far a child's true score is taken to lie from its parent's, in reward units."""
 LEAST_SD = 0.02
+BLOCK = 2
+"""Designs of a generation that are given the same parent, and prompts that are compared by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class Slot:
         duplicate_of: the design that says the same, if there is one.
         problem: what static validation found; empty if it found nothing.
         why: why this parent.
+        given: the parent that its proposer was given, whatever it made of it; None for a seed.
+        prompt: what its proposer was steered by; None where it takes no prompt.
+        block: names those that were given the same parent.
     """
 
     sequence: int
@@ -45,6 +51,9 @@ class Slot:
     duplicate_of: DesignId | None
     problem: str
     why: str
+    given: DesignId | None = None
+    prompt: PromptId | None = None
+    block: str = ""
 
     @property
     def novel(self) -> bool:
@@ -93,13 +102,34 @@ class Member:
         return self.slot.draft.design
 
 
+@dataclass(slots=True)
+class _Block:
+    """Places of a generation that are given the same parent.
+
+    Attributes:
+        given: the parent; None where the archive has none to give.
+        settled: whether the first prompt had its say in that.
+        prompts: those that its places were filled by, the latest of each proposer.
+    """
+
+    name: str
+    given: DesignId | None
+    why: str
+    settled: bool = False
+    prompts: dict[str, PromptId] = field(default_factory=dict)
+
+    def slot_of(self, slot: Slot, prompt: PromptId | None) -> Slot:
+        return replace(slot, why=self.why, given=self.given, prompt=prompt, block=self.name)
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """A place of a generation that a proposer of whole generations will fill."""
 
     proposer: BatchProposer
     order: Order
-    why: str
+    block: _Block
+    prompt: PromptId | None
 
 
 class Search:
@@ -110,6 +140,7 @@ class Search:
         controls: yardsticks, seen like the seeds, but never parents and never winners; the first is the null memory.
         selection: of parents.
         proposers: with their shares.
+        prompts: by the name of the proposer that they steer.
     """
 
     def __init__(
@@ -120,6 +151,7 @@ class Search:
         generation_size: int,
         selection: Selection,
         proposers: Sequence[tuple[Proposer | BatchProposer, float]],
+        prompts: Mapping[str, Prompts] | None = None,
     ) -> None:
         self._seed = seed
         self._seeds = tuple({design.id: design for design in (*controls, *seeds)}.values())
@@ -128,6 +160,7 @@ class Search:
         self._selection = selection
         total = sum(share for _, share in proposers)
         self._proposers = tuple((proposer, share / total) for proposer, share in proposers)
+        self._prompts = dict(prompts or {})
         self._seen = Seen()
         self._members: dict[DesignId, Member] = {}
         self._designs: dict[DesignId, Design] = {}
@@ -154,6 +187,11 @@ class Search:
         """All valid designs by id."""
         return self._designs
 
+    @property
+    def prompts(self) -> Mapping[str, Prompts]:
+        """What steers the proposers, by their names."""
+        return self._prompts
+
     def ask(self) -> Generation:
         """Propose the next generation."""
         number = self._generations
@@ -161,7 +199,7 @@ class Search:
         if number == 0:
             first = self._asked
             drafts = [self._seed_draft(design) for design in self._seeds]
-            slots = tuple(self._enter(self._judge(draft, ""), first + place) for place, draft in enumerate(drafts))
+            slots = tuple(self._enter(self._judge(draft), first + place) for place, draft in enumerate(drafts))
         else:
             slots = tuple(self._propose(number))
         self._asked += len(slots)
@@ -194,6 +232,35 @@ class Search:
             for proposer, _ in self._proposers:
                 if proposer.name == slot.draft.proposer:
                     proposer.observe(member.design, score)
+        for name, prompts in self._prompts.items():
+            prompts.tell([self._trial(slot) for slot in generation.slots if self._steered_by(slot) == name])
+
+    def gain(self, slot: Slot) -> float | None:
+        """What a slot's design gained over the parent that it was given, in reward units.
+
+        It is their paired difference on the streams that both saw. These streams have chosen the parent, so that its
+        scores on them flatter it; what its posterior ascribes to luck is given back. None if there is no working
+        design, or no stream that both saw.
+        """
+        if not slot.novel or slot.given is None:
+            return None
+        ours, theirs = (self._members[name].scores for name in (slot.draft.design.id, slot.given))
+        shared = sorted(ours.keys() & theirs.keys())
+        if not shared or self._members[slot.draft.design.id].failed:
+            return None
+        seen = np.mean([score - self._effects.get(stream, 0.0) for stream, score in theirs.items()])
+        luck = float(seen) - self.believed(slot.given).mean
+        return float(np.mean([ours[s] - theirs[s] for s in shared])) + luck
+
+    def _trial(self, slot: Slot) -> Trial:
+        assert slot.prompt is not None
+        gain = self.gain(slot)
+        failed = not slot.novel or self._members[slot.draft.design.id].failed
+        return Trial(slot.prompt, slot.block, slot.sequence, gain, measured=failed or gain is not None)
+
+    def _steered_by(self, slot: Slot) -> str | None:
+        """The proposer whose prompt a slot was made by."""
+        return slot.draft.proposer if slot.prompt is not None else None
 
     def believed(self, design: DesignId) -> Posterior:
         """What is believed of a design's true mean reward."""
@@ -238,15 +305,16 @@ class Search:
         candidates = self._candidates()
         if not len(candidates) and all(isinstance(proposer, BatchProposer) for proposer, _ in self._proposers):
             return []
-        chosen = self._selection.choose(candidates, self._size, rng) if len(candidates) else []
+        # Prompts are compared by what they make of the same parent; where they are fixed, more parents are worth more.
+        size = 1 if all(prompts.policy == "fixed" for prompts in self._prompts.values()) else BLOCK
+        chosen = self._selection.choose(candidates, math.ceil(self._size / size), rng) if len(candidates) else []
         filled: list[Slot | _Waiting] = []
-        for position in range(self._size):
-            choice = chosen[position % len(chosen)] if chosen else None
-            parents: tuple[DesignId, ...] = ()
-            if choice is not None:
-                parents = (candidates.ids[choice.index],)
-                self._members[parents[0]].visits += 1
-            filled.append(self._fill(number, position, parents, candidates, "" if choice is None else choice.reason))
+        for place in range(self._size):
+            if place % size == 0:
+                choice = chosen[place // size % len(chosen)] if chosen else None
+                given = None if choice is None else candidates.ids[choice.index]
+                block = _Block(f"{number}/{place}", given, "" if choice is None else choice.reason)
+            filled.append(self._fill(number, place, block, candidates))
         return self._complete(filled)
 
     def _complete(self, filled: Sequence[Slot | _Waiting]) -> list[Slot]:
@@ -257,32 +325,63 @@ class Search:
             places = [place for place, slot in waiting.items() if slot.proposer is proposer]
             drafts = proposer.propose_all([waiting[place].order for place in places], self)
             for place, draft in zip(places, drafts, strict=True):
-                slots[place] = self._enter(self._judge(draft, waiting[place].why), self._asked + place)
+                slot = waiting[place].block.slot_of(self._judge(draft), waiting[place].prompt)
+                slots[place] = self._enter(slot, self._asked + place)
         return [slots[place] for place in range(len(filled))]
 
-    def _fill(
-        self, number: int, position: int, parents: tuple[DesignId, ...], candidates: Candidates, why: str
-    ) -> Slot | _Waiting:
+    def _fill(self, number: int, place: int, block: _Block, candidates: Candidates) -> Slot | _Waiting:
         """Propose until something novel comes, a few times; or leave it to a proposer of whole generations."""
-        rng = np.random.default_rng([self._seed, 2, number, position])
-        options = [(p, share) for p, share in self._proposers if parents or not isinstance(p, BatchProposer)]
+        rng = np.random.default_rng([self._seed, 2, number, place])
+        options = [(p, share) for p, share in self._proposers if block.given or not isinstance(p, BatchProposer)]
         total = sum(share for _, share in options)
-        slot: Slot | None = None
-        for _ in range(ATTEMPTS):
+        prompts: dict[str, PromptId] = {}
+        for attempt in range(ATTEMPTS):
             proposer = options[int(rng.choice(len(options), p=[share / total for _, share in options]))][0]
-            couple = parents
+            told = self._told(proposer.name, prompts, block)
+            if attempt == 0:
+                self._give(block, proposer.selection(told), candidates, rng)
+            couple = () if block.given is None else (block.given,)
             if len(candidates) > 1 and rng.random() < SECOND_PARENT_PROBABILITY:
                 second = candidates.ids[self._selection.choose(candidates, 1, rng)[0].index]
-                couple = tuple(dict.fromkeys((*parents, second)))
+                couple = tuple(dict.fromkeys((*couple, second)))
+            parents = tuple(self._parent(name) for name in couple)
             if isinstance(proposer, BatchProposer):
-                order = Order(tuple(self._parent(name) for name in couple), f"proposal/{number}/{position}")
-                return _Waiting(proposer, order, why)
-            draft = proposer.propose(tuple(self._parent(name) for name in couple), rng)
-            slot = self._judge(draft, why)
+                order = Order(parents, f"proposal/{number}/{place}", told)
+                return _Waiting(proposer, order, block, self._kept(proposer.name, prompts, block))
+            slot = self._judge(proposer.propose(parents, rng, told))
             if slot.novel:
                 break
-        assert slot is not None
-        return self._enter(slot, self._asked + position)
+        prompt = self._kept(proposer.name, prompts, block)
+        return self._enter(block.slot_of(slot, prompt), self._asked + place)
+
+    def _told(self, proposer: str, prompts: dict[str, PromptId], block: _Block) -> str:
+        """What steers a proposer at one place: the same prompt at each attempt, another one than its partner's."""
+        if proposer not in self._prompts:
+            return ""
+        if proposer not in prompts:
+            prompts[proposer] = self._prompts[proposer].choose(block.prompts.get(proposer))
+        return self._prompts[proposer].nodes[prompts[proposer]].content
+
+    def _kept(self, proposer: str, prompts: Mapping[str, PromptId], block: _Block) -> PromptId | None:
+        """The prompt that a place was filled by in the end; those of other attempts have made nothing."""
+        for name, prompt in prompts.items():
+            if name != proposer:
+                self._prompts[name].release(prompt)
+        kept = prompts.get(proposer)
+        if kept is not None:
+            block.prompts[proposer] = kept
+        return kept
+
+    def _give(
+        self, block: _Block, selection: Selection | None, candidates: Candidates, rng: np.random.Generator
+    ) -> None:
+        """Settle which parent a block is given: the first of its prompts may want it chosen in a way of its own."""
+        if not block.settled and selection is not None and len(candidates):
+            choice = selection.choose(candidates, 1, rng)[0]
+            block.given, block.why = candidates.ids[choice.index], choice.reason
+        block.settled = True
+        if block.given is not None:
+            self._members[block.given].visits += 1
 
     def _parent(self, design: DesignId) -> Parent:
         return Parent(self._members[design].design, self.believed(design).mean)
@@ -296,15 +395,15 @@ class Search:
         """Drafts made of a design that never became designs, each with what was wrong."""
         return self._refused.get(parent, ())
 
-    def _judge(self, draft: Draft, why: str) -> Slot:
+    def _judge(self, draft: Draft) -> Slot:
         if draft.problem:
-            return Slot(0, draft, None, None, draft.problem, why)
+            return Slot(0, draft, None, None, draft.problem, "")
         problems = validate(draft.design.source)
         if problems:
             told = "; ".join(f"line {p.line}: {p.message}" for p in problems[:5])
-            return Slot(0, draft, None, None, told, why)
+            return Slot(0, draft, None, None, told, "")
         print_ = fingerprint(draft.design.source, draft.design.params)
-        return Slot(0, draft, print_, self._seen.lookup(print_), "", why)
+        return Slot(0, draft, print_, self._seen.lookup(print_), "", "")
 
     def _enter(self, slot: Slot, sequence: int) -> Slot:
         numbered = replace(slot, sequence=sequence)

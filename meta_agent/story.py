@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from archive.episodes import EpisodeView, episodes
 from archive.ledger import Ledger
 from archive.plain import number, told_score
 from archive.records import DesignStatus
-from archive.statistics import mean_interval
+from archive.statistics import mean_interval, paired_difference
 from design_space import Design, DesignId
 from meta_agent.search import Search
 from meta_agent.untrusted import line, quoted
@@ -24,6 +25,8 @@ WORST_COUNT, BEST_COUNT = 2, 1
 """Episodes that are shown: where the most is to be learned, and what went well."""
 SIBLINGS_COUNT = 6
 TRIED_CHARS = 4_000
+COMPARED_DIFF_CHARS = 12_000
+"""More than in a story: of a design that is compared with another, the change is all that is shown of its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,51 @@ class Storyteller:
         told = f"# Another design\n\nThe new one may take something from it. {self._earned(design)}\n\n"
         return told + quoted("source", self.search.members[design].design.source, SOURCE_CHARS)
 
+    def in_short(self, design: DesignId) -> str:
+        """What a design earned, and its source."""
+        source = self.search.members[design].design.source
+        return "\n\n".join([self._earned(design), quoted("source", source, SOURCE_CHARS)])
+
+    def measured(self, design: DesignId, parent: DesignId) -> str:
+        """One of two designs that are compared: what is different from the parent, what it earned, what happened."""
+        return "\n\n".join(
+            [
+                f"{self._earned(design)} {self.gained(design, parent, 'its parent')}".strip(),
+                *self._differs(design, parent),
+                *self._episodes(design, worst=1, best=1),
+            ]
+        )
+
+    def gained(self, design: DesignId, other: DesignId, name: str) -> str:
+        """What a design earned more than another on the streams that both saw; empty if they share fewer than two.
+
+        Args:
+            name: of the other one, for the reader.
+        """
+        ours, theirs = self.search.members[design].scores, self.search.members[other].scores
+        if design == other or len(ours.keys() & theirs.keys()) < 2:
+            return ""
+        return f"On the streams that both saw, it earned {paired_difference(ours, theirs)} beside {name}."
+
+    def _differs(self, design: DesignId, parent: DesignId) -> list[str]:
+        if design == parent:
+            return ["It is the parent itself, unchanged."]
+        members = self.search.members
+        note = line(members[design].slot.draft.note)
+        told = [quoted("intention", note, len(note))] if note else []
+        before, after = members[parent].design, members[design].design
+        if before.source == after.source:
+            values = quoted("parameters", json.dumps(dict(after.params), sort_keys=True), TRIED_CHARS)
+            return [*told, "Its source is the parent's; its parameters are not:", values]
+        return [*told, "What is different from the parent:", _diff(before, after, COMPARED_DIFF_CHARS)]
+
     def _earned(self, design: DesignId) -> str:
         search = self.search
         member, belief = search.members[design], search.believed(design)
-        told = [f"It earned {told_score(mean_interval(list(member.scores.values())))} (n streams)."]
+        score = mean_interval(list(member.scores.values())) if member.scores else None
+        told = [f"It earned {told_score(score)} (n streams)."]
+        if member.failed:
+            told.append("On some stream it failed.")
         told.append(f"Believed: {number(belief.mean)} ± {number(1.96 * belief.sd)}.")
         null = search.baseline
         if null is not None:
@@ -96,7 +140,7 @@ class Storyteller:
         compared = self.search.compared(design)
         return "not compared yet" if compared is None else str(compared[1])
 
-    def _episodes(self, design: DesignId) -> list[str]:
+    def _episodes(self, design: DesignId, worst: int = WORST_COUNT, best: int = BEST_COUNT) -> list[str]:
         played: Sequence[EpisodeView] = ()
         keys = [record.evaluation.key for record in self.ledger.evaluations(design=design, split="search")]
         for key in sorted(keys, key=lambda key: key.stream):
@@ -104,7 +148,7 @@ class Storyteller:
         if not played:
             return []
         ranked = sorted(range(len(played)), key=lambda place: (played[place].reward or 0.0, place))
-        chosen = sorted({*ranked[:WORST_COUNT], *ranked[-BEST_COUNT:]})
+        chosen = sorted({*ranked[:worst], *ranked[-best:]})
         told = [
             f"Episode {place + 1} of {len(played)} of one stream, reward {number(played[place].reward or 0.0)}:\n"
             + quoted("episode", _told(played[place]), EPISODE_CHARS)
@@ -141,8 +185,8 @@ def _recalled(what: str, episode: EpisodeView, places: Sequence[int]) -> list[st
     return [f"   {what}, best first{more}:", *told]
 
 
-def _diff(before: Design, after: Design) -> str:
+def _diff(before: Design, after: Design, limit: int = DIFF_CHARS) -> str:
     lines = difflib.unified_diff(
         before.source.splitlines(), after.source.splitlines(), "before", "after", lineterm="", n=2
     )
-    return quoted("change", "\n".join(lines), DIFF_CHARS)
+    return quoted("change", "\n".join(lines), limit)

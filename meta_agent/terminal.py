@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-err = Console(stderr=True)
-out = Console(highlight=False)
+# Nothing that is printed is markup: a design may be called "[/]".
+err = Console(stderr=True, markup=False)
+out = Console(highlight=False, markup=False)
 
 RUNS = Path("runs")
 RunName = Annotated[str, typer.Argument(help="name or folder of a run")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from archive.selection import Selection
 from design_space import Design, DesignId
 from design_space.source import space_of
 from design_space.space import Choice, Float, Space, Value
@@ -34,7 +35,7 @@ class TuneProposer:
         self._studies: dict[str, optuna.Study] = {}
         self._open: dict[DesignId, tuple[optuna.Study, optuna.trial.Trial]] = {}
 
-    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
         parent = parents[0]
         space = space_of(parent.design.source)
         if not space:
@@ -48,6 +49,9 @@ class TuneProposer:
         self._open[design.id] = (study, trial)
         note = f"trial {trial.number + 1}: " + ", ".join(f"{name}={_short(v)}" for name, v in params.items())
         return Draft(design, (parent.design.id,), self.name, "tuning", note)
+
+    def selection(self, prompt: str) -> Selection | None:
+        return None
 
     def observe(self, design: Design, score: float | None) -> None:
         import optuna

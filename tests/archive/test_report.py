@@ -25,9 +25,11 @@ from archive.figures import label, score_figure
 from archive.ledger import Ledger
 from archive.page import script_safe
 from archive.records import Decision, DesignRow, DesignStatus, Proposal, ProposalVerdict, Purpose
-from archive.report import render, write
+from archive.report import NOTHING, render, write
 from archive.repository import Repository
-from archive.statistics import Verdict
+from archive.search_book import PromptRow, SearchBook
+from archive.search_view import STANDING, InsightView, SearchView, prompts_of
+from archive.statistics import Interval, Verdict
 from design_space import Design, DesignId, Evaluation, EvaluationKey, Outcome
 
 CONFIG = "generations: 3\nmodel: none\n"
@@ -129,8 +131,8 @@ class Run:
             )  # fmt: skip
             self.ledger.record_evaluation(evaluation, purpose, episodes if number == 0 else ())
 
-    def page(self) -> str:
-        return render(self.ledger, self.repository, "kitchen nights", CONFIG)
+    def page(self, learned: SearchView = NOTHING) -> str:
+        return render(self.ledger, self.repository, "kitchen nights", CONFIG, learned)
 
 
 @contextmanager
@@ -494,7 +496,7 @@ def test_hostile_text_is_only_text(run: Run) -> None:
         )
         run.ledger.record_decisions([Decision(0, text[:30], text, design)])
         parents.append(design)
-    html = render(run.ledger, run.repository, HOSTILE[0], "\n".join(HOSTILE))
+    html = render(run.ledger, run.repository, HOSTILE[0], "\n".join(HOSTILE), taught(run, HOSTILE))
     page = Page(html)
     html.encode("utf-8")
     clean = Page(render_of_plain_run(run.folder / "plain"))
@@ -515,7 +517,40 @@ def test_hostile_text_is_only_text(run: Run) -> None:
 def render_of_plain_run(folder: Path) -> str:
     with new_run(folder) as run:
         search(run)
-        return run.page()
+        return run.page(taught(run, ["the first prompt", "look closer"]))
+
+
+def taught(run: Run, texts: Sequence[str]) -> SearchView:
+    """Prompts, each made of the one before it, and insights that say what is given."""
+    rows = [
+        PromptRow(f"p{n}", f"p{n - 1}" if n else None, n, text, text, {"proposer": text})
+        for n, text in enumerate(texts)
+    ]
+    with SearchBook(run.ledger.path) as book:
+        book.record_prompts(rows)
+    known = {"visits": 4, "failures": 1, "beneath": 6, "mean": 0.01, "sd": 0.02}
+    run.ledger.set_meta(STANDING, json.dumps({"p0": known}))
+    effect = Interval(0.02, -0.03, 0.07, 2)
+    insights = [
+        InsightView(f"i{n}", plain.plain(text), plain.plain(text), True, 0.8, effect, 6, 1, 3, plain.plain(text))
+        for n, text in enumerate(texts)
+    ]
+    return SearchView(prompts_of(run.ledger, rows, {row.id: row.content for row in rows}), tuple(insights))
+
+
+def test_the_page_shows_the_prompts_as_a_tree_and_the_insights(run: Run) -> None:
+    *_, best, _, _ = search(run)
+    bare = Page(run.page())
+    assert not {"Prompts", "Insights"} & set(bare.words.split())
+    run.ledger.record_decisions([Decision(1, "prompt", "made by prompt p1", best, {"prompt": "p1"})])
+    page, dash = Page(run.page(taught(run, ["the first prompt", "look closer"]))), "\N{EN DASH}"
+    assert "the first prompt 4 1 +0.010 [-0.029, +0.049] n=4" in page.words
+    assert f"look closer look closer {dash} {dash} {dash} {best[:8]} 1" in page.words
+    assert "look closer look closer +0.020 [-0.030, +0.070] n=2 helps 80 % 6 3 look closer" in page.words
+    assert ("a", {"class": "id", "href": f"#r-{best}", "title": "keyed-credit"}) in page.elements
+    nodes = [trace for trace in page.figures()["figure-prompt-tree"]["data"] if trace["mode"] == "markers"]
+    assert [trace["customdata"] for trace in nodes] == [["p0"], ["p1"]]
+    assert {"r-p0", "r-p1"} <= {attributes.get("id") for _, attributes in page.elements}
 
 
 def strings(value: object) -> Iterator[str]:

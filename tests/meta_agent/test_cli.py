@@ -11,10 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from small_runs import PROJECT, archive_of, finish, mnemogen, small_config
+from small_runs import PROJECT, SMALL, archive_of, finish, mnemogen, small_config
 
-from meta_agent.config import dump
-from meta_agent.run import RunFolder
+from archive.content import content
+from meta_agent.config import dump, load
+from meta_agent.errors import Interrupted
+from meta_agent.handing_on import begin_with
+from meta_agent.learned import learned
+from meta_agent.run import RunFolder, create
+
+NEXT = ("name=next", "search.rungs=[1]", "budget.evaluations=30", "final.validation_streams=2")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,48 @@ def test_a_finished_run_can_be_looked_at(place: Path) -> None:
     assert "design.py" in mnemogen("diff", "small", *ids, cwd=place).stdout
     page = Path(mnemogen("report", "small", cwd=place).stdout.strip())
     assert page.read_text().lstrip().lower().startswith("<!doctype html>")
+    for part in ("prompts", "insights", "figure-prompt-tree"):
+        assert f'id="{part}"' in page.read_text()
+
+
+def test_the_prompts_and_insights_of_a_run_can_be_looked_at(place: Path) -> None:
+    listed = json.loads(mnemogen("prompts", "small", "--json", cwd=place).stdout)
+    root, *_ = listed
+    assert (root["depth"], root["parent"], root["proposer"]) == (0, None, "compose")
+    assert sum(row["visits"] for row in listed) == root["beneath"]
+    with RunFolder(place / "runs" / "small").open_ledger() as ledger:
+        designs = {row.id: row for row in ledger.designs()}
+        reasons = [decision for decision in ledger.decisions() if decision.kind == "prompt"]
+    composed = {row.id for row in designs.values() if row.proposer == "compose"}
+    assert {design["id"] for row in listed for design in row["designs"]} == composed
+    assert len(reasons) == len(composed)
+    assert {decision.data["given"] for decision in reasons} <= designs.keys()  # type: ignore[call-overload,index]
+    one = json.loads(mnemogen("prompt", "small", root["id"], "--json", cwd=place).stdout)
+    assert {design["id"] for design in one["designs"]} == {design["id"] for design in root["designs"]}
+    made = root["designs"][0]["id"]
+    assert f"made by prompt {root['id']}" in mnemogen("show", "small", made, cwd=place).stdout
+    insights = json.loads(mnemogen("insights", "small", "--json", "--count", "2", cwd=place).stdout)
+    assert len(insights) == 2
+
+
+def test_a_run_begins_with_what_another_one_learned(place: Path, tmp_path: Path) -> None:
+    source, folder = RunFolder(place / "runs" / "small"), RunFolder(tmp_path / "next")
+    config = load(PROJECT / "configs" / "quickstart.yaml", (*SMALL, *NEXT))
+    with folder.held():
+        create(folder, config)
+        carried = begin_with(folder, source)
+    assert carried > 1
+    looks = iter(range(12))
+    with pytest.raises(Interrupted):
+        finish(folder.path, config, stopping=lambda: next(looks, None) is None)
+    finish(folder.path, config)
+    with folder.open_ledger() as ledger:
+        first, found = list(content(ledger)), learned(ledger).insights
+    assert [insight.origin for insight in found].count("small") == carried
+    assert len(found) > carried, "it learns of its own too"
+    finish(folder.path, config)
+    with folder.open_ledger() as ledger:
+        assert list(content(ledger)) == first, "going on needs no word of where the insights came from"
 
 
 def test_the_winner_can_be_taken_home(place: Path, tmp_path: Path) -> None:
@@ -83,6 +131,9 @@ class Wrong(Memory):
         (("evaluate", "broken.py", "small.yaml"), "line 3"),
         (("stop", "small"), "is not running"),
         (("check", "broken.py", "--backend", "bocker"), "unknown backend"),
+        (("run", "small.yaml", "--insights-from", "absent"), "there is no run 'absent'"),
+        (("run", "small.yaml", "--insights-from", "small"), "has learned something already"),
+        (("prompt", "small", "zzzz"), "did you mean"),
         (("run",), "Missing argument"),
         (("nonsense",), "No such command"),
     ],

@@ -13,9 +13,10 @@ from scripted_models import ScriptedModels
 from archive.ledger import Ledger
 from archive.selection import make
 from design_space import Design, catalogue
+from meta_agent import guide
 from meta_agent.compose import ComposeProposer
 from meta_agent.llm import Edit, LLMProposer, edited
-from meta_agent.proposer import Draft
+from meta_agent.proposer import Draft, Order, Parent
 from meta_agent.search import Search
 from meta_agent.untrusted import quoted
 from sandbox.calls import Call, CallRefused, ModelFault, ProviderDown, Reply
@@ -63,6 +64,23 @@ def test_a_design_with_a_fence_in_its_text_arrives_as_it_was_written(tmp_path: P
     assert draft.note == "keeps notes"
     assert [call.position for call in models.calls] == [0, 1]
     assert {call.scope for call in models.calls} == {"proposal/1/0"}
+
+
+@pytest.mark.parametrize("steered", ["", "Look for $what is never recalled, and be bold."])
+def test_the_prompt_of_an_order_steers_its_plan(tmp_path: Path, steered: str) -> None:
+    models = ScriptedModels(lambda call: said("no"))
+    design = catalogue.load("exprag")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        search = Search(0, [design], [], 1, make("thompson"), [])
+        seeds = search.ask()
+        search.observe(design.id, {0: 0.2}, False)
+        search.tell(seeds)
+        proposer = LLMProposer(models, 4_000, ledger, lambda designs: [""] * len(designs), 0, 6_000)
+        proposer.propose_all([Order((Parent(design, 0.2),), "proposal/1/0", steered)], search)
+    told = models.calls[0].messages[-1].content
+    before = told.partition("Everything between marks")[0]
+    assert (steered or guide.root().strip()) in before
+    assert (guide.contract(guide.root()) in told) is not bool(steered)
 
 
 def test_a_fence_around_the_whole_answer_does_not_count(tmp_path: Path) -> None:
