@@ -1,4 +1,4 @@
-"""What all tests share: Docker tests are told apart in the results file, and skip where no daemon answers."""
+"""What all tests share: Docker tests are told apart in the results, and skip where no daemon answers; their order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("docker"):
             # tests/docker_ran.py counts these.
             item.user_properties.append(("docker", "yes"))
+    # What takes longest begins first, so that no process is left alone with it in the end.
+    longest = {item.path for item in items if item.get_closest_marker("timeout")}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in longest, item.path not in slow))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -27,7 +27,7 @@ from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
 from sandbox.streams.textworld_environment import DIRECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-STREAMS_COUNT = 8
+STREAMS_COUNT = 6
 SETTINGS = {
     "coin": TextWorldSettings(challenge="coin collector"),
     "treasure": TextWorldSettings(challenge="treasure hunter"),
