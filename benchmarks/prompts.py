@@ -12,7 +12,7 @@ options. A success adds Exponential(.05) / (1 + depth / 6), a failure takes |Nor
 another region, one in eight gives no working design. Qualities begin at Normal(.3, .05), and are seen through
 Normal(0, .04) on each of two streams: a paired difference on one has .057, on household it has .03 to .08. Each
 generation asks for 8 designs in blocks of two that are given the same parent, chosen by Thompson sampling over the
-posteriors. Quality has no upper end. A gain is the difference from the parent, less the luck that the parent's
+posteriors. Quality is 1 at most. A gain is the difference from the parent, less the luck that the parent's
 posterior ascribes to it.
 
 Cost is counted in streams, the same for every policy. Told is the true quality of the design of the highest posterior
@@ -97,7 +97,7 @@ class World:
         else:
             gain = -abs(float(rng.normal(0.0, 0.03)))
         region = int(rng.integers(REGIONS)) if rng.random() < MOVING else parent.region
-        return Thing(region, parent.depth + 1, parent.quality + gain, parent.belief()[0])
+        return Thing(region, parent.depth + 1, min(1.0, parent.quality + gain), parent.belief()[0])
 
     @staticmethod
     def _match(name: str, option: str, right: str) -> float:
