@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_runs import PROJECT, SMALL, archive_of, finish, mnemogen, small_config
+from small_runs import PROJECT, SMALL, archive_of, finish, mnemogen
 
 from archive.content import content
 from meta_agent.config import dump, load
@@ -20,15 +20,17 @@ from meta_agent.handing_on import begin_with
 from meta_agent.learned import learned
 from meta_agent.run import RunFolder, create
 
-NEXT = ("name=next", "search.rungs=[1]", "budget.evaluations=30", "final.validation_streams=2")
+EVOLVING = "search.prompts.policy=tree"
+NEXT = (EVOLVING, "name=next", "search.rungs=[1]", "budget.evaluations=30", "final.validation_streams=2")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a config and a finished run."""
+    """A folder with a config and a finished run whose prompts evolved."""
     place = tmp_path_factory.mktemp("place")
-    (place / "small.yaml").write_text(dump(small_config()))
-    finish(place / "runs" / "small", small_config())
+    config = load(PROJECT / "configs" / "quickstart.yaml", (*SMALL, EVOLVING))
+    (place / "small.yaml").write_text(dump(config))
+    finish(place / "runs" / "small", config)
     return place
 
 
