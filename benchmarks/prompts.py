@@ -34,14 +34,15 @@ from rich.table import Table
 from archive.ledger import Ledger
 from archive.repository import Repository
 from archive.statistics import Interval, mean_interval
+from meta_agent.coach import beaten, revise
 from meta_agent.config import load
 from meta_agent.driver import Driver
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
-from meta_agent.progress import Progress
+from meta_agent.progress import Nobody
 from meta_agent.prompt_tree import POLICIES, Policy, PromptId, Prompts, Trial
 from meta_agent.run import RunFolder, create
-from meta_agent.steer import OPTIONS, Steer, likeness, revisions
+from meta_agent.steer import OPTIONS, Steer, likeness
 
 PROJECT = Path(__file__).parents[1]
 REGIONS, PHASE = 4, 3
@@ -144,21 +145,10 @@ def search(policy: Policy, seed: int, streams: int, abrupt: bool) -> float:
 
 
 def expand(prompts: Prompts, trials: Sequence[Trial], generation: int, rng: np.random.Generator) -> None:
-    """One new prompt, as a run makes it."""
+    """One new prompt, as a run makes it that has no insights."""
     for wide in prompts.widest(1):
-        lost = [
-            other.prompt
-            for trial in trials
-            for other in trials
-            if trial.prompt == wide != other.prompt
-            and trial.block == other.block
-            and (trial.gain or 0) > (other.gain or 0)
-        ]
-        worse = Steer.from_text(prompts.nodes[lost[0]].content) if lost else None
-        texts = [steer.to_text() for steer in revisions(Steer.from_text(prompts.nodes[wide].content), worse)]
-        seen = [prompts.foresee(text) for text in texts]
-        drawn = [float(rng.normal(worth.mean, worth.sd)) for worth in seen]
-        prompts.add(wide, texts[int(np.argmax(drawn))], generation, "")
+        idea, _, _ = revise(prompts, wide, beaten(trials, wide), lambda _: 0.0, rng)
+        prompts.add(wide, idea.to_text(), generation, "")
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
@@ -192,15 +182,8 @@ def household(policy: Policy, seed: int, evaluations: int, folder: Path) -> floa
     with run.held():
         create(run, config)
         with Ledger(run.ledger) as ledger, RayPool(worker_spec(config), None) as pool:
-            final = Driver(config, ledger, Repository(run.repository), pool, Silent(), lambda: False).run()
+            final = Driver(config, ledger, Repository(run.repository), pool, Nobody(), lambda: False).run()
     return final.score.mean
-
-
-class Silent:
-    """A watcher that says nothing."""
-
-    def begun(self, backend: str, caveat: str) -> None: ...
-    def moved(self, progress: Progress) -> None: ...
 
 
 def main() -> None:

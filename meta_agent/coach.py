@@ -19,11 +19,12 @@ from archive.preferences import mid_ranks, strengths
 from archive.search_book import PromptRow, SearchBook
 from design_space import DesignId
 from meta_agent.evidence import Evidence
+from meta_agent.generation import Generation, Slot
 from meta_agent.insights import InsightStore
 from meta_agent.lessons import Lesson
 from meta_agent.pairwise import Comparison, Judge, Pair
-from meta_agent.prompt_tree import PromptId, Prompts
-from meta_agent.search import Generation, Search, Slot
+from meta_agent.prompt_tree import PromptId, Prompts, Trial, Worth
+from meta_agent.search import Search
 from meta_agent.steer import Steer, revisions
 from sandbox.calls import Line
 
@@ -71,7 +72,7 @@ class Coach:
             ModelFault: the run must stop.
         """
         for name, prompts in search.prompts.items():
-            slots = [slot for slot in generation.slots if slot.prompt is not None and slot.draft.proposer == name]
+            slots = [slot for slot in generation.slots if slot.steers(name)]
             if slots and name == PLAIN:
                 self._learn_plainly(search, slots, generation.number)
                 self._widen_plainly(search, prompts, slots, generation.number)
@@ -90,27 +91,12 @@ class Coach:
 
     def _widen_plainly(self, search: Search, prompts: Prompts, slots: Sequence[Slot], generation: int) -> None:
         rng = np.random.default_rng([self._seed, 4, generation])
+        trials = [search.trial(slot) for slot in slots]
         for wide in prompts.widest(self._expansions):
-            content, beaten = prompts.nodes[wide].content, self._beaten(search, slots, wide)
-            worse = None if beaten is None else Steer.from_text(prompts.nodes[beaten].content)
-            ideas = revisions(Steer.from_text(content), worse)
-            priors = [self._insights.worth(idea.told) for idea in ideas]
-            seen = [prompts.foresee(idea.to_text()) for idea in ideas]
-            drawn = [rng.normal(worth.mean, worth.sd) + prior for worth, prior in zip(seen, priors, strict=True)]
-            best = int(np.argmax(drawn))
-            told = f"{ideas[best].told}: expected {seen[best].mean + priors[best]:+.3f}"
-            if prompts.add(wide, ideas[best].to_text(), generation, told, priors[best]) is not None:
+            idea, worth, prior = revise(prompts, wide, beaten(trials, wide), self._insights.worth, rng)
+            told = f"{idea.told}: expected {worth.mean + prior:+.3f}"
+            if prompts.add(wide, idea.to_text(), generation, told, prior) is not None:
                 self._record(PLAIN, prompts, list(prompts.nodes)[-1:])
-
-    def _beaten(self, search: Search, slots: Sequence[Slot], prompt: PromptId) -> PromptId | None:
-        """The prompt that another one did better than in the same block, by the most."""
-        margins = []
-        for ours, theirs in _pairs(slots):
-            for better, worse in ((ours, theirs), (theirs, ours)):
-                margin = (search.gain(better) or 0.0) - (search.gain(worse) or 0.0)
-                if better.prompt == prompt != worse.prompt and worse.prompt is not None and margin > 0.0:
-                    margins.append((margin, worse.prompt))
-        return max(margins)[1] if margins else None
 
     def _judge(self, asked: Asked, search: Search, prompts: Prompts, slots: Sequence[Slot], generation: int) -> None:
         """Have pairs compared: their verdicts are preferences, their lessons insights, their prompts new ones."""
@@ -164,6 +150,40 @@ class Coach:
         self._book.record_prompts(
             [PromptRow(n.id, n.parent, n.generation, n.origin, n.content, {"proposer": name}) for n in nodes]
         )
+
+
+def beaten(trials: Sequence[Trial], prompt: PromptId) -> PromptId | None:
+    """The prompt that another one did better than in the same block, by the most; None if there is none."""
+    ours = [trial for trial in trials if trial.prompt == prompt]
+    margins = [
+        ((won.gain or 0.0) - (lost.gain or 0.0), lost.prompt)
+        for won in ours
+        for lost in trials
+        if lost.block == won.block and lost.prompt != prompt
+    ]
+    margin, name = max(margins, default=(0.0, None))
+    return name if margin > 0.0 else None
+
+
+def revise(
+    prompts: Prompts, wide: PromptId, worse: PromptId | None, expect: Callable[[str], float], rng: np.random.Generator
+) -> tuple[Steer, Worth, float]:
+    """A child of a structured prompt: one field changed, drawn by what such prompts are believed to be worth.
+
+    Args:
+        worse: a prompt that it did better than; what that one says where they differ is not tried.
+        expect: what is expected of a change in words, in reward units, from elsewhere.
+
+    Returns:
+        the child, what prompts like it tell of its worth, and what is expected on top.
+    """
+    content = Steer.from_text(prompts.nodes[wide].content)
+    ideas = revisions(content, None if worse is None else Steer.from_text(prompts.nodes[worse].content))
+    seen = [prompts.foresee(idea.to_text()) for idea in ideas]
+    priors = [expect(idea.told) for idea in ideas]
+    drawn = [rng.normal(worth.mean, worth.sd) + prior for worth, prior in zip(seen, priors, strict=True)]
+    best = int(np.argmax(drawn))
+    return ideas[best], seen[best], priors[best]
 
 
 def carry_over(path: Path, ledger: Path, origin: str) -> int:

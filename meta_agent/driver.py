@@ -15,6 +15,7 @@ from archive.ledger import Ledger
 from archive.records import Decision, Purpose
 from archive.repository import Repository
 from archive.search_book import SearchBook
+from archive.search_view import STANDING
 from archive.selection import make
 from design_space import DesignId, Evaluation, Outcome, catalogue
 from meta_agent import guide, policy, steer
@@ -24,6 +25,7 @@ from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.filing import Filing
+from meta_agent.generation import Generation
 from meta_agent.insights import InsightStore
 from meta_agent.llm import LLMProposer
 from meta_agent.pairwise import Judge
@@ -33,7 +35,7 @@ from meta_agent.progress import Progress, Watcher
 from meta_agent.prompt_tree import Prompts
 from meta_agent.proposer import BatchProposer, Proposer
 from meta_agent.record import Interruptible
-from meta_agent.search import Generation, Search
+from meta_agent.search import Search
 from meta_agent.tune import TuneProposer
 from meta_agent.verdict import Final, compare, scores_of
 from sandbox.calls import Line
@@ -186,7 +188,7 @@ class Driver:
             search.tell(generation)
             self._filing.label(search, generation)
             coach.after(search, generation)
-            self._ledger.set_meta("prompts", standing(search))
+            self._ledger.set_meta(STANDING, standing(search))
             barren = 0 if generation.designs else barren + 1
             if not more or barren == BARREN_GENERATIONS:
                 return

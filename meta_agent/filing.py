@@ -11,7 +11,8 @@ from archive.novelty import fingerprint
 from archive.records import Decision, DesignRow, Json, Proposal, ProposalVerdict
 from archive.repository import Repository
 from design_space import DesignId
-from meta_agent.search import Generation, Search, Slot
+from meta_agent.generation import Generation, Slot
+from meta_agent.search import Search
 
 
 class Filing:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator
 from archive.ledger import Ledger
 from design_space import DesignId
 from meta_agent import guide
+from meta_agent.lessons import SITUATION_CHARS, TEXT_CHARS
 from meta_agent.llm import prompt
 from meta_agent.search import Search
 from meta_agent.story import Storyteller
@@ -27,7 +28,7 @@ from sandbox.calls import Line, Message, Models
 
 LESSONS_COUNT, CRITERIA_COUNT = 5, 8
 LEAST_SCORE, BEST_SCORE = 1.0, 10.0
-CRITIQUE_CHARS, LESSON_CHARS, SITUATION_CHARS, NAME_CHARS = 2_000, 600, 300, 80
+CRITIQUE_CHARS, NAME_CHARS = 2_000, 80
 PROBLEM_CHARS = 500
 NAMED_BY = 8
 """Characters of its id that a design is called by: a name that does not depend on where it is shown."""
@@ -199,7 +200,7 @@ def _comparison(pair: Pair, heard: structured.Heard[Verdict]) -> Comparison:
         tuple(_criterion(criterion, pair.swapped) for criterion in verdict.criteria),
         line(verdict.critique, CRITIQUE_CHARS),
         tuple(
-            Taught(text=line(lesson.text, LESSON_CHARS), situation=line(lesson.situation, SITUATION_CHARS))
+            Taught(text=line(lesson.text, TEXT_CHARS), situation=line(lesson.situation, SITUATION_CHARS))
             for lesson in verdict.lessons
             if lesson.text.strip()
         ),

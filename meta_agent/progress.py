@@ -37,3 +37,13 @@ class Progress:
     failed: int = 0
     dollars: float | None = None
     best: tuple[str, float, float, int] | None = None
+
+
+class Nobody:
+    """A `Watcher` that looks away."""
+
+    def begun(self, backend: str, caveat: str) -> None:
+        return
+
+    def moved(self, progress: Progress) -> None:
+        return

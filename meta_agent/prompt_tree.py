@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
@@ -38,7 +38,7 @@ class Constants:
             children (Couetoux et al. 2011).
         virtual_loss: a design under way counts as one that gained this much less, in scaled units, so that designs
             asked for at once spread (Chaslot et al. 2008).
-        failure_cost: taken off for a design that never worked, at the mean cost of making one, in reward units.
+        failure_cost: taken off for a design that never worked, in reward units.
         scale: see `Scale`.
     """
 
@@ -57,8 +57,7 @@ class Trial:
     Attributes:
         block: names the designs that were given the same parent in the same generation.
         sequence: place in the order of asking; no two trials share one.
-        gain: paired difference from that parent, on streams that did not choose it; None if there is no working design.
-        cost: of making it, as a share of what one costs on the average.
+        gain: over that parent, see `Search.gain`; None if there is no working design.
         measured: False if nobody got as far as to see what it is worth: it counts nowhere.
     """
 
@@ -66,7 +65,6 @@ class Trial:
     block: str
     sequence: int
     gain: float | None
-    cost: float = 1.0
     measured: bool = True
 
 
@@ -80,7 +78,7 @@ class Node:
         visits: designs that it made itself; failures: of these, those that never worked.
         beneath: visits of all that was made of it, its own included.
         prior: what is expected of it beforehand, in reward units, from insights.
-        flying: designs under way, beneath it, its own included.
+        flying: designs under way, beneath it, its own included; flying_own: its own.
     """
 
     id: PromptId
@@ -179,16 +177,12 @@ class Prompts:
             chosen = self._best_of({prompt: self._own(prompt) for prompt in others}, self._nodes[self._root].beneath)
         else:
             chosen = self._descend(apart_from if len(self._nodes) > 1 else None)
-        self._nodes[chosen].flying_own += 1
-        for prompt in self._path(chosen):
-            self._nodes[prompt].flying += 1
+        self._fly(chosen, 1)
         return chosen
 
     def release(self, prompt: PromptId) -> None:
         """Nothing was made by a prompt that was chosen."""
-        self._nodes[prompt].flying_own -= 1
-        for above in self._path(prompt):
-            self._nodes[above].flying -= 1
+        self._fly(prompt, -1)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Take what became of a generation's designs, which are under way no more."""
@@ -196,9 +190,9 @@ class Prompts:
         for trial in sorted(trials, key=lambda trial: trial.sequence):
             self.release(trial.prompt)
             if trial.measured:
+                for node in self._path(trial.prompt):
+                    node.beneath += 1
                 node = self._nodes[trial.prompt]
-                for prompt in self._path(trial.prompt):
-                    self._nodes[prompt].beneath += 1
                 node.visits += 1
                 node.failures += trial.gain is None
                 blocks.setdefault(trial.block, []).append(trial)
@@ -228,17 +222,20 @@ class Prompts:
 
     def _reward(self, trial: Trial) -> float:
         if trial.gain is None:
-            return -self._constants.failure_cost * trial.cost
+            return -self._constants.failure_cost
         return max(trial.gain, 0.0)
 
-    def _path(self, prompt: PromptId) -> list[PromptId]:
+    def _fly(self, prompt: PromptId, count: int) -> None:
+        self._nodes[prompt].flying_own += count
+        for node in self._path(prompt):
+            node.flying += count
+
+    def _path(self, prompt: PromptId) -> Iterator[Node]:
         """From a prompt up to the root."""
-        found, above = [], self._nodes[prompt].parent
-        found.append(prompt)
-        while above is not None:
-            found.append(above)
-            above = self._nodes[above].parent
-        return found
+        at: PromptId | None = prompt
+        while at is not None:
+            yield self._nodes[at]
+            at = self._nodes[at].parent
 
     def _descend(self, banned: PromptId | None) -> PromptId:
         at = self._root

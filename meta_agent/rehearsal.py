@@ -17,7 +17,7 @@ from meta_agent.config import Config
 from meta_agent.driver import Driver
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import never
-from meta_agent.progress import Progress
+from meta_agent.progress import Nobody
 from meta_agent.stand_in import Counts, StandIn
 from meta_agent.worker import Done, Facts, Job, WorkerSpec, key_of
 from sandbox.budget import Amount, Caps
@@ -58,7 +58,7 @@ def rehearse(config: Config, episodes: tuple[bytes, ...] = ()) -> Rehearsed:
         repository = Repository(Path(folder) / "archive.git")
         gateway = Gateway(specs, stand_in, _NoRecord, Caps()) if specs else nullcontext()
         with Ledger(Path(folder) / "ledger.sqlite") as ledger, gateway as models:
-            Driver(config, ledger, repository, pool, _Nobody(), never, lambda: 0.0, models=models).run()
+            Driver(config, ledger, repository, pool, Nobody(), never, lambda: 0.0, models=models).run()
     written = sum(scope.startswith("proposal/") for scope in stand_in.scopes.get("meta", ()))
     return Rehearsed(pool.made, written, stand_in.seen)
 
@@ -113,14 +113,4 @@ class _NoRecord:
         return Amount()
 
     def close(self) -> None:
-        return
-
-
-class _Nobody:
-    """`meta_agent.progress.Watcher` that looks away."""
-
-    def begun(self, backend: str, caveat: str) -> None:
-        return
-
-    def moved(self, progress: Progress) -> None:
         return

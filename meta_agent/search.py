@@ -18,6 +18,7 @@ from archive.selection import Candidates, Selection
 from archive.statistics import Interval, Posterior, inherit, paired_difference, posterior
 from design_space import Design, DesignId
 from design_space.validate import validate
+from meta_agent.generation import Generation, Slot
 from meta_agent.prompt_tree import PromptId, Prompts, Trial
 from meta_agent.proposer import BatchProposer, Draft, Order, Parent, Proposer
 
@@ -29,52 +30,6 @@ STEP_SD = 0.08
 LEAST_SD = 0.02
 BLOCK = 2
 """Designs of a generation that are given the same parent, and prompts that are compared by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One place of a generation.
-
-    Attributes:
-        sequence: place in the order of asking over the whole search.
-        duplicate_of: the design that says the same, if there is one.
-        problem: what static validation found; empty if it found nothing.
-        why: why this parent.
-        given: the parent that its proposer was given, whatever it made of it; None for a seed.
-        prompt: what its proposer was steered by; None where it takes no prompt.
-        block: names those that were given the same parent.
-    """
-
-    sequence: int
-    draft: Draft
-    fingerprint: str | None
-    duplicate_of: DesignId | None
-    problem: str
-    why: str
-    given: DesignId | None = None
-    prompt: PromptId | None = None
-    block: str = ""
-
-    @property
-    def novel(self) -> bool:
-        return self.duplicate_of is None and not self.problem
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """What is asked for at once.
-
-    Attributes:
-        number: 0 is the seeds.
-    """
-
-    number: int
-    slots: tuple[Slot, ...]
-
-    @property
-    def designs(self) -> tuple[DesignId, ...]:
-        """Ids of the novel designs, in the order of asking."""
-        return tuple(slot.draft.design.id for slot in self.slots if slot.novel)
 
 
 @dataclass(slots=True)
@@ -233,7 +188,7 @@ class Search:
                 if proposer.name == slot.draft.proposer:
                     proposer.observe(member.design, score)
         for name, prompts in self._prompts.items():
-            prompts.tell([self._trial(slot) for slot in generation.slots if self._steered_by(slot) == name])
+            prompts.tell([self.trial(slot) for slot in generation.slots if slot.steers(name)])
 
     def gain(self, slot: Slot) -> float | None:
         """What a slot's design gained over the parent that it was given, in reward units.
@@ -252,15 +207,12 @@ class Search:
         luck = float(seen) - self.believed(slot.given).mean
         return float(np.mean([ours[s] - theirs[s] for s in shared])) + luck
 
-    def _trial(self, slot: Slot) -> Trial:
+    def trial(self, slot: Slot) -> Trial:
+        """What became of a slot that was filled by a prompt."""
         assert slot.prompt is not None
         gain = self.gain(slot)
         failed = not slot.novel or self._members[slot.draft.design.id].failed
         return Trial(slot.prompt, slot.block, slot.sequence, gain, measured=failed or gain is not None)
-
-    def _steered_by(self, slot: Slot) -> str | None:
-        """The proposer whose prompt a slot was made by."""
-        return slot.draft.proposer if slot.prompt is not None else None
 
     def believed(self, design: DesignId) -> Posterior:
         """What is believed of a design's true mean reward."""

@@ -11,8 +11,9 @@ from archive.selection import NAMES, make
 from design_space import Design, DesignId, catalogue
 from design_space.compose import read
 from meta_agent.compose import ComposeProposer, random_genome
+from meta_agent.generation import Generation
 from meta_agent.policy import Request, next_rung, within
-from meta_agent.search import Generation, Search
+from meta_agent.search import Search
 from meta_agent.tune import TuneProposer
 
 SEEDS = ("exprag", "memento", "trajectory_retrieval")
