@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from meta_agent.errors import BadInput
 from meta_agent.terminal import RUNS, AsJson, RunName, Runs, out, print_json, say
@@ -29,16 +29,18 @@ def prompts(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
     if not found:
         say("This run has no prompts.", out)
         return
-    for proposer in dict.fromkeys(prompt.proposer for prompt in found):
-        table = Table(title=Text(f"prompts of the proposer {proposer}"), title_justify="left")
-        for heading in ("prompt", "designs", "measured", "failed", "value of a design", "made after", "says"):
-            table.add_column(heading, no_wrap=heading in ("prompt", "value of a design"))
-        for prompt in found:
-            if prompt.proposer == proposer:
-                cells = (str(len(prompt.designs)), _told(prompt.visits), _told(prompt.failures), _value(prompt))
-                indented = f"{'  ' * prompt.depth}{prompt.short}"
-                table.add_row(indented, *cells, str(prompt.generation), Text(prompt.says))
-        out.print(table)
+    trees: list[Tree] = []
+    branches: list[Tree] = []
+    for prompt in found:
+        counts = f"{len(prompt.designs)} designs, {_told(prompt.visits)} measured, {_told(prompt.failures)} failed"
+        told = f"{prompt.short} {prompt.says}\n{_value(prompt)}; {counts}; made after generation {prompt.generation}"
+        if prompt.depth == 0:
+            branches = [Tree(Text(f"prompts of the proposer {prompt.proposer}"))]
+            trees.append(branches[0])
+        del branches[prompt.depth + 1 :]
+        branches.append(branches[-1].add(Text(told)))
+    for tree in trees:
+        out.print(tree)
 
 
 def prompt(name: RunName, which: Which, runs: Runs = RUNS, as_json: AsJson = False) -> None:
@@ -86,16 +88,15 @@ def insights(
     if not found:
         say("This run has no insights.", out)
         return
-    table = Table()
-    for heading in ("doing this", "where", "is worth", "claim", "streams", "confirmed in", "from"):
-        table.add_column(heading, no_wrap=heading in ("is worth", "claim"))
     for insight in shown:
-        claim = f"{'helps' if insight.helps else 'harms'}, {insight.right:.0%}"
-        figures = (str(insight.effect), claim, str(insight.streams), str(insight.confirmed))
-        table.add_row(
-            Text(insight.text), Text(insight.situation or "everywhere"), *figures, Text(insight.origin or "this run")
+        claim = "helps" if insight.helps else "harms"
+        say(f"{insight.text}; where: {insight.situation or 'everywhere'}", out)
+        where_from = f" in {insight.origin}" if insight.origin else ""
+        confirmed = f"confirmed{where_from} in generation {insight.confirmed}"
+        say(
+            f"  is worth {insight.effect}; {claim}: {insight.right:.0%} sure; {insight.streams} streams; {confirmed}",
+            out,
         )
-    out.print(table)
     if len(found) > count:
         say(f"{len(found) - count} more; --count shows them")
 
