@@ -75,14 +75,15 @@ def main() -> None:
 
             watcher = threading.Thread(target=watch)
             watcher.start()
-            failed = sum(done is None or any(e.score is None for e, _ in done.results) for done in pool.run(jobs))
+            ended = [done for done in pool.run(jobs) if done is not None]
             took = time.monotonic() - began
             over.set()
             watcher.join()
         total = requests(url)
     middle = [(when, count) for when, count in marks if 0.1 * total <= count <= 0.9 * total]
     ideal = options.in_flight / options.latency
-    count = f"{options.in_flight} evaluations, {failed} failed, of {total // options.in_flight} calls"
+    failed = sum(evaluation.score is None for done in ended for evaluation, _ in done.results)
+    count = f"{len(ended)} evaluations, {failed} failed, of {total // options.in_flight} calls"
     console.print(f"{count}, {options.latency:g} s each")
     console.print(f"ideal {ideal:.1f} calls/s; the whole: {total / took:.1f}/s, {total / took / ideal:.3f} of it")
     if len(middle) > 1:
