@@ -6,8 +6,20 @@ from functools import lru_cache
 
 import pytest
 
-from sandbox.backend import SandboxUnavailable
+from meta_agent import worker
+from sandbox.backend import Limits, SandboxUnavailable
 from sandbox.docker_backend import connect
+from sandbox.inprocess import InProcessBackend
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Designs run in this process: for claims about what is around the sandbox, with designs of our own."""
+
+    def choose(kind: str, limits: Limits, *_: object, **__: object) -> InProcessBackend:
+        return InProcessBackend(limits)
+
+    monkeypatch.setattr(worker, "choose", choose)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

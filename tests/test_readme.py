@@ -44,6 +44,7 @@ def test_the_design_is_scored_beside_the_controls(workplace: Path) -> None:
     assert '"rival": "no_memory"' in done.stdout
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_stream_and_the_agent_carry_a_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     overrides = ("stream={source: 'my_stream:Vending', settings: {}}", "evaluation.agent=my_agent:Follower")

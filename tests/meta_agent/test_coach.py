@@ -20,6 +20,8 @@ from meta_agent.run import RunFolder
 from sandbox.mock_llm import serve
 from sandbox.mock_script import Rule, Script
 
+pytestmark = pytest.mark.usefixtures("trusted")
+
 
 @pytest.fixture(scope="module")
 def evolving() -> Config:

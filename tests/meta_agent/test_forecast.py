@@ -27,6 +27,7 @@ from sandbox.mock_llm import serve
 from sandbox.mock_script import Rule, Script
 from sandbox.models import LiteLLMProvider
 
+pytestmark = pytest.mark.usefixtures("trusted")
 PLAYED = (
     "evaluation.agent=llm", "stream.settings={tasks_count: 3, max_steps: 8}", "budget.evaluations=32",
     "search.proposers={compose: 0.5, tune: 0.0, llm: 0.5, repairs: 1}",

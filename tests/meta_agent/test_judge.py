@@ -62,6 +62,7 @@ WIRING = Design(vending.WIRING, {}, "wiring")
         (catalogue.load("random_recall"), False, Claim.NOTHING, "No gain over no memory is shown"),
     ],
 )
+@pytest.mark.usefixtures("trusted")
 def test_what_may_be_claimed(design: Design, shared: bool, claim: Claim, said: str, tmp_path: Path) -> None:
     certificate, _ = judged(design, [stand(shared)], tmp_path)
     (sheet,) = certificate.sheets
@@ -69,6 +70,7 @@ def test_what_may_be_claimed(design: Design, shared: bool, claim: Claim, said: s
     assert said in " ".join(sheet.sentences)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_certificate_has_every_figure_and_every_control(tmp_path: Path) -> None:
     certificate, _ = judged(WIRING, [stand()], tmp_path)
     (sheet,) = certificate.sheets
@@ -92,6 +94,7 @@ def test_a_certificate_has_every_figure_and_every_control(tmp_path: Path) -> Non
     assert all(rival.detectable is not None and rival.detectable > 0.0 for rival in sheet.rivals)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_same_file_gets_the_same_certificate_to_the_byte(tmp_path: Path) -> None:
     (first, _), (second, _) = (judged(WIRING, [stand()], tmp_path / name) for name in "ab")
     assert first.to_json() == second.to_json()
@@ -108,6 +111,7 @@ def test_docker_and_the_embedded_sandbox_judge_alike(tmp_path: Path) -> None:
     assert first.to_json() == second.to_json()
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_design_that_crashes_is_judged_too(tmp_path: Path) -> None:
     broken = Design(vending.WIRING.replace("self.known[episode.goal] = step.action", "1 / 0"), {}, "broken")
     certificate, _ = judged(broken, [stand()], tmp_path)
@@ -119,6 +123,7 @@ def test_a_design_that_crashes_is_judged_too(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in page
 
 
+@pytest.mark.usefixtures("trusted")
 def test_questions_are_judged_with_what_was_found(tmp_path: Path) -> None:
     asked = Stand(
         name="facts",
@@ -139,6 +144,7 @@ def test_questions_are_judged_with_what_was_found(tmp_path: Path) -> None:
     assert json.loads(certificate.to_json())["sheets"][0]["subject"]["protocol"] == "inject"
 
 
+@pytest.mark.usefixtures("trusted")
 def test_sealed_streams_are_opened_on_the_record(tmp_path: Path) -> None:
     judged(WIRING, [stand(split="sealed")], tmp_path)
     with Ledger(tmp_path / "ledger.sqlite", read_only=True) as ledger:
@@ -147,6 +153,7 @@ def test_sealed_streams_are_opened_on_the_record(tmp_path: Path) -> None:
         assert len(opening.streams) == 6
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_file_of_ones_own_becomes_a_stand(tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     lines = [
@@ -168,6 +175,7 @@ def test_a_file_of_ones_own_becomes_a_stand(tmp_path: Path) -> None:
         choose(f"jsonl:{file}")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_streams_that_are_not_to_be_had_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"unknown stream 'hosehold'; did you mean 'household'\?"):
         choose("hosehold")

@@ -45,6 +45,7 @@ def test_good_designs_are_archived_the_rest_have_a_reason_and_a_replay_says_the_
     assert archive_of(tmp_path / "run") == archive_of(tmp_path / "again")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_answer_of_five_megabytes_is_an_outcome(tmp_path: Path) -> None:
     with serve(Script(rules=FLOOD)) as server:
         drive(tmp_path / "run", configured(server.url))
@@ -96,6 +97,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ],
     ids=["refusals", "connections", "answers"],
 )
+@pytest.mark.usefixtures("trusted")
 def test_transient_faults_leave_the_archive_of_a_run_without_them(
     tmp_path: Path, calm: Any, faults: tuple[Fault, ...]
 ) -> None:
@@ -115,6 +117,7 @@ def test_transient_faults_leave_the_archive_of_a_run_without_them(
     ],
     ids=["key", "request", "quota"],
 )
+@pytest.mark.usefixtures("trusted")
 def test_fatal_faults_stop_the_run_with_the_reason_and_it_goes_on_to_the_same(
     tmp_path: Path, calm: Any, fault: Fault
 ) -> None:
@@ -129,6 +132,7 @@ def test_fatal_faults_stop_the_run_with_the_reason_and_it_goes_on_to_the_same(
     assert archive_of(tmp_path / "rough") == calm
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_cap_stops_the_run_and_a_higher_one_goes_on_to_the_same(tmp_path: Path) -> None:
     with serve(Script(rules=RULES)) as server:
         drive(tmp_path / "whole", configured(server.url))
@@ -149,6 +153,7 @@ def test_a_cap_stops_the_run_and_a_higher_one_goes_on_to_the_same(tmp_path: Path
     assert archive_of(tmp_path / "part") == archive_of(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_replay_of_another_config_says_so(tmp_path: Path) -> None:
     with serve(Script(rules=RULES)) as server:
         drive(tmp_path / "run", configured(server.url))

@@ -29,8 +29,8 @@ from sandbox.streams.textworld_environment import DIRECTIONS
 ROOT = Path(__file__).resolve().parents[2]
 STREAMS_COUNT = 6
 SETTINGS = {
-    "coin": TextWorldSettings(challenge="coin collector"),
-    "treasure": TextWorldSettings(challenge="treasure hunter"),
+    "coin": TextWorldSettings(challenge="coin collector", tasks_count=9),
+    "treasure": TextWorldSettings(challenge="treasure hunter", tasks_count=10),
 }
 LEARNS = {"coin": "reme", "treasure": "arcmemo"}
 LEARNS_NOT = {"coin": "arcmemo", "treasure": "reme"}
