@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import pytest
+from small_runs import in_process
 
-from meta_agent import worker
-from sandbox.backend import Limits, SandboxUnavailable
+from sandbox.backend import SandboxUnavailable
 from sandbox.docker_backend import connect
-from sandbox.inprocess import InProcessBackend
 
 
 @pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Designs run in this process: for claims about what is around the sandbox, with designs of our own."""
-
-    def choose(kind: str, limits: Limits, *_: object, **__: object) -> InProcessBackend:
-        return InProcessBackend(limits)
-
-    monkeypatch.setattr(worker, "choose", choose)
+def trusted() -> Iterator[None]:
+    """Designs run in this process."""
+    with in_process():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from archive.ledger import Ledger
 from archive.repository import Repository
+from meta_agent import worker
 from meta_agent.config import Config, load
 from meta_agent.driver import Driver
 from meta_agent.evaluations import worker_spec
@@ -18,6 +22,8 @@ from meta_agent.pool import SerialPool
 from meta_agent.progress import Progress
 from meta_agent.run import RunFolder, create
 from meta_agent.verdict import Final
+from sandbox.backend import Limits
+from sandbox.inprocess import InProcessBackend
 
 PROJECT = Path(__file__).parents[1]
 SMALL = (
@@ -63,6 +69,18 @@ def finish(
         create(folder, config)
         with Ledger(folder.ledger) as ledger, SerialPool(worker_spec(config)) as pool:
             return Driver(config, ledger, Repository(folder.repository), pool, Silence(), stopping, clock).run()
+
+
+@contextmanager
+def in_process() -> Iterator[None]:
+    """Designs run in this process: for claims about what is around the sandbox, with designs of our own."""
+
+    def choose(kind: str, limits: Limits, *_: object, **__: object) -> InProcessBackend:
+        return InProcessBackend(limits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "choose", choose)
+        yield
 
 
 def archive_of(path: Path) -> tuple[dict[str, str], dict[str, tuple[float, ...]]]:

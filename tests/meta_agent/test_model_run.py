@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from model_runs import FLOOD, RULES, VARIANTS, configured, drive
-from small_runs import archive_of
+from small_runs import archive_of, in_process
 
 from archive.content import content
 from archive.ledger import Ledger
@@ -79,7 +79,7 @@ def test_an_agent_that_is_a_model_plays_and_its_cost_is_filed(tmp_path: Path) ->
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The archive of a run without any fault."""
     path = tmp_path_factory.mktemp("calm") / "run"
-    with serve(Script(rules=RULES)) as server:
+    with in_process(), serve(Script(rules=RULES)) as server:
         drive(path, configured(server.url))
     return archive_of(path)
 
