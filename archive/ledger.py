@@ -25,6 +25,7 @@ from archive.records import (
     Trial,
 )
 from archive.rows import (
+    BESIDE,
     NUMBERED,
     TABLES,
     evaluation_values,
@@ -133,6 +134,8 @@ class Ledger(Store):
             if evaluation.task_tokens:
                 seconds = [finite(value, "task_seconds") for value in evaluation.task_seconds]
                 self._insert("agent_costs", (key.digest, to_json(list(evaluation.task_tokens)), to_json(seconds)))
+            if evaluation.recalls:
+                self._insert("recalls", (key.digest, storable(evaluation.recalls)))
             for position, episode in enumerate(episodes or ()):
                 self._insert("episodes", (key.digest, position, zlib.compress(episode)))
         return True
@@ -198,10 +201,9 @@ class Ledger(Store):
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
         with self._translated():
             matching = f"digest IN (SELECT digest FROM evaluations WHERE {where})"
-            found = {row[0]: row for row in self._rows("questions", matching, *given.values())}
-            costs = {row[0]: row for row in self._rows("agent_costs", matching, *given.values())}
+            beside = [{row[0]: row for row in self._rows(table, matching, *given.values())} for table in BESIDE]
             rows = self._rows("evaluations", f"{where} ORDER BY sequence", *given.values())
-            return tuple(to_recorded(row, found.get(row[1]), costs.get(row[1])) for row in rows)
+            return tuple(to_recorded(row, *(table.get(row[1]) for table in beside)) for row in rows)
 
     def episodes(self, key: EvaluationKey) -> tuple[bytes, ...]:
         """Return the JSON of an evaluation's episodes in stream order; none if they were not kept."""
@@ -341,8 +343,7 @@ class Ledger(Store):
         row = self._one("evaluations", "digest = ?", key.digest)
         if row is None:
             return None
-        beside = (self._one(table, "digest = ?", key.digest) for table in ("questions", "agent_costs"))
-        return to_recorded(row, *beside)
+        return to_recorded(row, *(self._one(table, "digest = ?", key.digest) for table in BESIDE))
 
     def _opened(self, key: EvaluationKey) -> bool:
         openings = map(to_opening, self._rows("openings", "1"))

@@ -43,6 +43,7 @@ TABLES = {
     ),
     "questions": ("digest", "found"),
     "agent_costs": ("digest", "tokens", "seconds"),
+    "recalls": ("digest", "content"),
     "episodes": ("digest", "position", "content"),
     "decisions": ("sequence", "generation", "kind", "subject", "reason", "data"),
     "openings": ("number", "designs", "streams", "decided_at", "data"),
@@ -55,6 +56,8 @@ TABLES = {
         *("charged_calls", "charged_tokens", "charged_nanodollars"),
     ),
 }
+BESIDE = ("questions", "agent_costs", "recalls")
+"""Tables of what some evaluations have and others do not, by digest."""
 NUMBERED = {"evaluations": "sequence", "decisions": "sequence", "openings": "number", "insights": "sequence"}
 
 
@@ -108,8 +111,8 @@ def evaluation_values(evaluation: Evaluation, purpose: Purpose) -> tuple[Stored,
     )
 
 
-def to_recorded(row: Any, found: Any, costs: Any) -> Recorded:
-    """Make a record of a row of evaluations and of those beside it, None where there are none."""
+def to_recorded(row: Any, found: Any, costs: Any, recalls: Any) -> Recorded:
+    """Make a record of a row of evaluations and of those `BESIDE` it, None where there are none."""
     design, stream, split, order, protocol, agent, seed, guest, config = row[2:11]
     purpose, outcome, _, rewards, steps, *rest = row[11:]
     key = EvaluationKey(DesignId(design), stream, split, order, protocol, agent, seed, guest, config)
@@ -119,6 +122,8 @@ def to_recorded(row: Any, found: Any, costs: Any) -> Recorded:
     if costs is not None:
         tokens, seconds = (tuple(json.loads(column)) for column in costs[1:])
         evaluation = replace(evaluation, task_tokens=tokens, task_seconds=seconds)
+    if recalls is not None:
+        evaluation = replace(evaluation, recalls=str(recalls[1]))
     return Recorded(evaluation, Purpose(purpose), row[0])
 
 

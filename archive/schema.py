@@ -97,5 +97,12 @@ _V3 = (
     "CREATE INDEX model_calls_cost ON model_calls (role, charged_calls, charged_tokens, charged_nanodollars)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3)
+# No row: made by a version that did not say.
+_V4 = (
+    """CREATE TABLE recalls (
+        digest TEXT PRIMARY KEY REFERENCES evaluations (digest), content TEXT NOT NULL,
+        seal TEXT NOT NULL, recorded_at REAL NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
 VERSION = len(MIGRATIONS)

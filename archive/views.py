@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from archive.beliefs import Beliefs
 from archive.card import Card
 from archive.errors import UnknownDesign
 from archive.ledger import Ledger
@@ -29,11 +30,9 @@ from archive.statistics import (
     Posterior,
     Verdict,
     by_stream,
-    inherit,
     mean_interval,
     minimum_detectable_difference,
     paired_difference,
-    posterior,
 )
 from design_space import DesignId, Evaluation, EvaluationKey, Outcome
 
@@ -43,8 +42,8 @@ _CONTROL_NAMES = {
     RANDOM_RECALL: {"randomrecall", "randommemory", "randomtext", "random"},
 }
 
-NOISE_SD, DESIGN_SD = 0.18, 0.1
-"""Spread from stream to stream, and from design to design, that is assumed until a run has shown its own."""
+LEARNING_ROUNDS = 30
+"""In which the scales of belief are learned from all that a run has recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,9 @@ class Gain:
         over: the other design.
         label: what the other one is to the design: ``parent``, ``ancestor``, ``no memory``, ...
         interval: 95 %, of this pair alone.
-        verdict: what is believed: the run's own label where it has recorded one, otherwise by an interval that is
-            widened for the number of designs compared on this split (none for the sealed split).
+        verdict: what may be claimed. Over a parent: the run's own label, and `undecided` where it has recorded none.
+            Over others: by an interval that is widened for the number of designs compared on this split (none for the
+            sealed split).
         split: where both were evaluated; the most trustworthy one that they share.
         detectable: smallest true difference that this many streams find with 80 % power at 95 %.
     """
@@ -332,9 +332,11 @@ class _Reader:
             for split in ("search", "validation", "sealed")
         }
         self.control = {id_ for id_ in self.rows if _is_control(self.by_design[id_])}
-        self.beliefs = _believe(
-            list(self.rows.values()), {id_: by_stream(self.scores[id_, "search"].evaluations) for id_ in self.rows}
-        )
+        self.pooled = {decision.subject for decision in self.decisions if decision.kind == "same"}
+        # That a design does not work says nothing of what it was made of, nor does the same one over again.
+        works = [id_ for id_ in self.rows if not self._aside(id_)]
+        found = {id_: by_stream(self.scores[id_, "search"].evaluations) for id_ in works}
+        self.beliefs = _believe(self.rows.values(), found)
         self.compared = {
             split: sum(1 for id_ in self.rows if id_ not in self.control and self.scores[id_, split].evaluations)
             for split in ("search", "validation", "sealed")
@@ -347,7 +349,7 @@ class _Reader:
     def run(self) -> RunView:
         order = sorted(
             (id_ for id_ in self.rows if self._rankable(id_)),
-            key=lambda id_: (-self.beliefs[id_].mean, self.rows[id_].sequence),
+            key=lambda id_: (self._aside(id_), -self.beliefs[id_].mean, self.rows[id_].sequence),
         )
         ranks = {id_: place for place, id_ in enumerate(order, 1)}
         views = [self._design(row, ranks.get(row.id)) for row in self.rows.values()]
@@ -378,6 +380,11 @@ class _Reader:
             decisions=tuple(map(self._decision, self.decisions)),
         )
 
+    def _aside(self, id_: DesignId) -> bool:
+        """It does not work, or is no other than an earlier one: nothing is believed of it."""
+        found = (recorded.evaluation for recorded in self.by_design[id_])
+        return id_ in self.pooled or any(e.outcome is not Outcome.SCORED for e in found if e.key.split == "search")
+
     def _rankable(self, id_: DesignId) -> bool:
         scored = bool(self.scores[id_, "search"].evaluations)
         return scored and id_ not in self.control and self.rows[id_].status is DesignStatus.VALID
@@ -405,7 +412,7 @@ class _Reader:
             status=row.status,
             reason=plain(row.reason),
             rank=rank,
-            believed=self.beliefs.get(row.id) if scores["search"] else None,
+            believed=self.beliefs[row.id] if scores["search"] and not self._aside(row.id) else None,
             score=scores["search"],
             validation=scores["validation"],
             sealed=scores["sealed"],
@@ -419,15 +426,16 @@ class _Reader:
         )
 
     def _gain_over_parent(self, row: DesignRow) -> Gain | None:
+        """On fresh streams, with the run's verdict; else on those of the search, which chose the parent: no verdict."""
+        label = next((d for d in reversed(self.about[row.id]) if d.kind == "label"), None)
+        if label is not None and isinstance(label.data, Mapping) and label.data.get("parent") in self.rows:
+            gain = self._gain(row.id, DesignId(str(label.data["parent"])), "parent", ("validation",))
+            return None if gain is None else replace(gain, verdict=Verdict(str(label.data["verdict"])))
         known = [parent for parent in row.parents if parent in self.rows]
         parents = sorted(known, key=lambda parent: -self.beliefs[parent].mean)
         gains = (self._gain(row.id, parent, "parent", ("search",)) for parent in parents)
         gain = next((gain for gain in gains if gain is not None), None)
-        if gain is None:
-            return None
-        label = next((d for d in reversed(self.about[row.id]) if d.kind == "label"), None)
-        verdict = label.data.get("verdict") if label and isinstance(label.data, Mapping) else None
-        return replace(gain, verdict=Verdict(verdict)) if verdict in set(Verdict) else gain
+        return None if gain is None else replace(gain, verdict=Verdict.UNDECIDED)
 
     def _gain(
         self,
@@ -539,37 +547,13 @@ def _gap(best: DesignView) -> Interval | None:
     return _within(Interval(difference, difference - half, difference + half, min(search.n, fresh.n)), -1.0, 1.0)
 
 
-def _believe(rows: Sequence[DesignRow], scores: Mapping[DesignId, Mapping[str, float]]) -> dict[DesignId, Posterior]:
-    """Return the posterior of every design from its scores by stream.
-
-    A score is design + stream + noise; the effects of streams are taken out, so that no design is praised for easy
-    ones. A child's prior is its parent's posterior (the better parent's), widened; a root's prior is the mean design.
-    """
-    scored = [row.id for row in rows if scores[row.id]]
-    streams = sorted({stream for id_ in scored for stream in scores[id_]})
-    column = {stream: place for place, stream in enumerate(streams)}
-    table = np.full((len(scored), len(streams)), np.nan)
-    for place, id_ in enumerate(scored):
-        for stream, score in scores[id_].items():
-            table[place, column[stream]] = score
-    known = ~np.isnan(table)
-    values, per_stream, per_design = np.where(known, table, 0.0), known.sum(axis=0), known.sum(axis=1)
-    of_stream, of_design = np.zeros(len(streams)), np.zeros(len(scored))
-    for _ in range(20):
-        of_design = ((values - of_stream) * known).sum(axis=1) / np.maximum(per_design, 1)
-        of_stream = ((values - of_design[:, None]) * known).sum(axis=0) / np.maximum(per_stream, 1)
-        of_stream -= of_stream.mean() if len(streams) else 0.0
-    freedom = int(known.sum()) - len(scored) - len(streams) + 1
-    rest = (values - of_design[:, None] - of_stream) * known
-    noise = float(np.sqrt((rest**2).sum() / freedom)) if freedom > 0 else NOISE_SD
-    middle = float(of_design.mean()) if scored else 0.0
-    spread = DESIGN_SD
-    if len(scored) > 2:
-        spread = math.sqrt(max(float(of_design.var(ddof=1) - (noise**2 / per_design).mean()), 0.0))
-    cleaned = {id_: (table[i] - of_stream)[known[i]] for i, id_ in enumerate(scored)}
-    beliefs: dict[DesignId, Posterior] = {}
+def _believe(rows: Iterable[DesignRow], scores: Mapping[DesignId, Mapping[str, float]]) -> dict[DesignId, Posterior]:
+    """Return the posterior of every design; those without scores are believed in by their relatives alone."""
+    beliefs, numbers, places = Beliefs(), dict[DesignId, int](), dict[str, int]()
     for row in sorted(rows, key=lambda row: row.sequence):
-        before = [beliefs[parent] for parent in row.parents if parent in beliefs]
-        prior = inherit(max(before, key=lambda b: b.mean), spread) if before else Posterior(middle, spread)
-        beliefs[row.id] = posterior(list(cleaned.get(row.id, ())), prior.mean, prior.sd, noise)
-    return beliefs
+        parents = [numbers[parent] for parent in row.parents if parent in numbers]
+        numbers[row.id] = beliefs.add(parents[0] if parents else None)
+        told = scores.get(row.id, {})
+        beliefs.tell(numbers[row.id], {places.setdefault(stream, len(places)): told[stream] for stream in told})
+    beliefs.learn(LEARNING_ROUNDS)
+    return {id_: beliefs.of(number) for id_, number in numbers.items()}

@@ -69,6 +69,7 @@ class Evaluation:
         backend: which sandbox it ran in, with the level of confinement.
         found: per scored task that is a question, whether a right answer stood in the recall; empty where tasks are
             played. What a reader makes of it is `rewards`.
+        recalls: digest of all that the memory recalled, in order: what is alike behaved alike here. Empty if unknown.
         model_calls, model_tokens: of the design and, where it is a model, of the agent.
         task_tokens, task_seconds: of the agent's model, per scored task; empty where the agent is none.
     """
@@ -88,6 +89,7 @@ class Evaluation:
     found: tuple[bool, ...] = ()
     task_tokens: tuple[int, ...] = ()
     task_seconds: tuple[float, ...] = ()
+    recalls: str = ""
 
     @property
     def score(self) -> float | None:

@@ -132,7 +132,7 @@ class SearchConfig(Strict):
     selection: str = "thompson"
     proposers: ProposerConfig = ProposerConfig()
     prompts: PromptConfig = PromptConfig()
-    rungs: tuple[int, ...] = (2, 4, 8)
+    rungs: tuple[int, ...] = (1, 2, 4, 8)
     keep: float = Field(default=0.5, gt=0.0, le=1.0)
 
     @field_validator("seeds")
@@ -167,11 +167,14 @@ class FinalConfig(Strict):
         candidates: the best designs of the search that see further streams before one of them is the winner.
         confirm_streams: how many further streams of the search split those see.
         validation_streams: fresh streams on which the winner is compared with its ancestors and the controls.
+        line: steps by which the winner came about, the last ones, that are labelled on these streams: which of them
+            made it better?
     """
 
     candidates: int = Field(default=3, ge=1, le=100)
     confirm_streams: int = Field(default=8, ge=0)
     validation_streams: int = Field(default=16, ge=2)
+    line: int = Field(default=4, ge=0, le=100)
 
 
 class BudgetConfig(Strict):

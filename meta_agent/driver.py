@@ -19,6 +19,7 @@ from archive.search_view import STANDING
 from archive.selection import make
 from design_space import DesignId, Evaluation, Outcome, catalogue
 from meta_agent import guide, policy, steer
+from meta_agent.believing import labels
 from meta_agent.coach import Asked, Coach, begun_with, standing
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
@@ -186,7 +187,7 @@ class Driver:
             self._count(generation)
             more = self._climb(search, generation, allowance)
             search.tell(generation)
-            self._filing.label(search, generation)
+            self._filing.compare(search, generation)
             coach.after(search, generation)
             self._ledger.set_meta(STANDING, standing(search))
             barren = 0 if generation.designs else barren + 1
@@ -202,15 +203,18 @@ class Driver:
         designs = {d: search.members[d].design for d in generation.designs}
         if generation.number == 0:
             wanted = [Request(d, tuple(range(rungs[-1]))) for d in designs]
-            return self._spend(search, generation, wanted, allowance, contract=True)
+            paid = self._spend(search, generation, wanted, allowance, contract=True)
+            self._pool(search, generation)
+            return paid
         if not self._spend(search, generation, policy.first_rung(list(designs), rungs), allowance, contract=True):
             return False
+        self._pool(search, generation)
         standing = list(designs)
         for rung in range(1, len(rungs)):
             if self._late():
                 self.ended_by_clock = True
                 return False
-            means = {d: None if search.members[d].failed else search.believed(d).mean for d in standing}
+            means = {d: None if search.members[d].spent_in_vain else search.believed(d).mean for d in standing}
             wanted = policy.next_rung(means, rung, rungs, self._config.search.keep)
             reasons = {r.design: f"to {rungs[rung]} streams: posterior mean {means[r.design]:.3f}" for r in wanted}
             self._filing.decide(
@@ -238,9 +242,18 @@ class Driver:
     def _observe(search: Search, request: Request, evaluations: Sequence[Evaluation]) -> bool:
         """Tell the search what a design earned; whether it failed on any of the streams."""
         failed = len(evaluations) < len(request.streams) or any(e.outcome is not Outcome.SCORED for e in evaluations)
-        scores = {s: e.score for s, e in zip(request.streams, evaluations, strict=False) if e.score is not None}
-        search.observe(request.design, scores, failed)
+        seen = list(zip(request.streams, evaluations, strict=False))
+        scores = {stream: e.score for stream, e in seen if e.score is not None}
+        search.observe(request.design, scores, failed, next((e.recalls for stream, e in seen if stream == 0), ""))
         return failed
+
+    def _pool(self, search: Search, generation: Generation) -> None:
+        """Spend no more on designs that recall what an earlier one does."""
+        told = "recalled on the first stream what {} had: it is that design, and gets no score of its own"
+        decisions = [
+            Decision(generation.number, "same", told.format(first), design) for design, first in search.pool(generation)
+        ]
+        self._filing.decide(generation.number, decisions)
 
     def _confirm(self, search: Search) -> DesignId:
         """Choose the winner: the best few of the search see further streams, then the best posterior mean wins."""
@@ -261,18 +274,20 @@ class Driver:
         self._progress.phase = "measuring the winner on fresh streams"
         rivals = self._rivals(search, winner)
         streams = tuple(range(self._config.final.validation_streams))
-        designs = {d: search.members[d].design for d in (winner, *rivals)}
         controls = {name: catalogue.load(name).id for name in self._config.controls}
-        everyone = {**designs, **{d: search.members[d].design for d in controls.values()}}
-        requests = [Request(d, streams) for d in everyone]
+        steps = search.line(winner)[: self._config.final.line]
+        everyone = dict.fromkeys([winner, *rivals, *controls.values(), *(parent for _, parent in steps)])
+        requests = [Request(design, streams) for design in everyone]
         told = self._evaluations.have(search.designs, requests, "validation", Purpose.VALIDATION)
-        final = compare(winner, everyone, rivals, controls, scores_of(told))
-        self._conclude(search, final)
+        scores = scores_of(told)
+        final = compare(winner, search.designs, rivals, controls, scores)
+        generation = max(member.generation for member in search.members.values())
+        self._filing.decide(generation, labels(steps, scores, generation))
+        self._conclude(search, final, generation)
         return final
 
-    def _conclude(self, search: Search, final: Final) -> None:
+    def _conclude(self, search: Search, final: Final, generation: int) -> None:
         if self._ledger.meta("final") is None:
-            generation = max(member.generation for member in search.members.values())
             belief = search.believed(final.winner)
             reason = f"the highest posterior mean of the confirmed designs: {belief.mean:.3f} ± {belief.sd:.3f}"
             self._filing.decide(generation, [Decision(generation, "winner", reason, final.winner)])
@@ -287,7 +302,8 @@ class Driver:
     def _reserve(self) -> int:
         """Evaluations that the end of the run takes at most."""
         final = self._config.final
-        return final.candidates * final.confirm_streams + final.validation_streams * (4 + len(self._config.controls))
+        measured = 4 + len(self._config.controls) + final.line
+        return final.candidates * final.confirm_streams + final.validation_streams * measured
 
     def _count(self, generation: Generation) -> None:
         self._progress.tried += len(generation.slots)
@@ -295,9 +311,9 @@ class Driver:
         self._progress.duplicates += sum(slot.duplicate_of is not None for slot in generation.slots)
 
     def _lead(self, search: Search) -> None:
-        ranked = search.ranked()
-        if ranked:
-            belief, member = search.believed(ranked[0]), search.members[ranked[0]]
+        best = search.best()
+        if best is not None:
+            belief, member = search.believed(best), search.members[best]
             self._progress.best = (member.design.name, belief.mean, 1.96 * belief.sd, len(member.scores))
         if self._models is not None:
             self._progress.dollars = self._models.spent.dollars

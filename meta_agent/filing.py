@@ -50,23 +50,15 @@ class Filing:
                 decisions=[decision for slot in generation.slots if slot.novel for decision in _why(generation, slot)],
             )
 
-    def label(self, search: Search, generation: Generation) -> None:
-        """Say of each new design whether it is better than its parent, worse, or undecided."""
+    def compare(self, search: Search, generation: Generation) -> None:
+        """Write down how each new design did beside its parent, on streams that chose the parent: no claim."""
         decisions = []
         for design in generation.designs:
             compared = search.compared(design)
             if compared is not None:
                 parent, gain = compared
-                data: Json = {
-                    "verdict": gain.verdict.value,
-                    "parent": parent,
-                    "mean": gain.mean,
-                    "low": gain.low,
-                    "high": gain.high,
-                    "n": gain.n,
-                }
-                reason = f"{gain.verdict.value}: {gain} against its parent {parent}"
-                decisions.append(Decision(generation.number, "label", reason, design, data))
+                reason = f"{gain} against its parent {parent}, on streams that chose the parent: nothing is claimed"
+                decisions.append(Decision(generation.number, "compared", reason, design))
         self.decide(generation.number, decisions)
 
     def decide(self, generation: int, decisions: Sequence[Decision]) -> None:

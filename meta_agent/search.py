@@ -1,8 +1,6 @@
 """The search itself: asks for designs, is told what they earned. No I/O, no Ray; equal seeds, equal searches.
 
-What is believed of a design is a posterior: its prior is the posterior of the parent it was mostly made of, its data
-are its scores on the search streams, freed of how hard each stream is (an effect that the seeds, which see every
-stream, determine).
+What is believed of a design is the posterior of `archive.beliefs`, over all designs and streams that were seen so far.
 """
 
 from __future__ import annotations
@@ -12,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from archive.beliefs import Beliefs
 from archive.novelty import Seen, fingerprint
 from archive.selection import Candidates, Selection
-from archive.statistics import Interval, Posterior, inherit, paired_difference, posterior
+from archive.statistics import Interval, Posterior, paired_difference
 from design_space import Design, DesignId
 from design_space.validate import validate
 from meta_agent.generation import Generation, Slot
@@ -25,9 +25,10 @@ from meta_agent.proposer import BatchProposer, Draft, Order, Parent, Proposer
 SECOND_PARENT_PROBABILITY = 0.5
 ATTEMPTS = 8
 """Drafts of one slot before a duplicate is let stand: each costs microseconds, an evaluation costs seconds."""
-STEP_SD = 0.08
-"""How far a child's true score is taken to lie from its parent's, in reward units."""
-LEAST_SD = 0.02
+CONSIDERED = 256
+"""Designs that a parent is chosen from: those that could be the best, by mean and two standard deviations."""
+FIRST_ROUNDS = 10
+"""In which the scales of belief are learned from the seeds, that is from little; afterwards one each generation."""
 BLOCK = 2
 """Designs of a generation that are given the same parent, and prompts that are compared by it."""
 
@@ -39,22 +40,30 @@ class Member:
     Attributes:
         scores: by stream position; what is missing was not seen.
         failed: it ended otherwise than scored on some stream; it is no parent, but stays in the archive.
+        number: among the beliefs.
         children: designs made from it; visits: times it was chosen.
-        belief: posterior of its true mean reward, kept until its scores or what is known of the streams change.
+        recalls: digest of what it recalled on the first stream; empty if unknown.
+        same_as: an earlier design that recalled the very same there, so that this one is no other.
     """
 
     slot: Slot
     generation: int
-    prior: Posterior
+    number: int
     scores: dict[int, float] = field(default_factory=dict)
     failed: bool = False
     children: int = 0
     visits: int = 0
-    belief: Posterior | None = None
+    recalls: str = ""
+    same_as: DesignId | None = None
 
     @property
     def design(self) -> Design:
         return self.slot.draft.design
+
+    @property
+    def spent_in_vain(self) -> bool:
+        """It does not work, or is no other than an earlier one."""
+        return self.failed or self.same_as is not None
 
 
 @dataclass(slots=True)
@@ -122,9 +131,9 @@ class Search:
         self._refused: dict[DesignId, list[tuple[Draft, str]]] = {}
         self._generations = 0
         self._asked = 0
-        self._effects: dict[int, float] = {}
-        self._noise = 0.1
-        self._grand = Posterior(0.5, 0.5)
+        self._beliefs = Beliefs()
+        self._recalled: dict[str, DesignId] = {}  # who first recalled what
+        self._standing: dict[DesignId, int] = {}  # those that can be parents, and their numbers among the beliefs
         self._baseline: float | None = None
 
     @property
@@ -161,29 +170,65 @@ class Search:
         for slot in slots:
             if slot.novel:
                 parents = slot.draft.parents
-                prior = inherit(self.believed(parents[0]), STEP_SD) if parents else self._grand
-                self._members[slot.draft.design.id] = Member(slot, number, prior)
+                belief = self._beliefs.add(self._members[parents[0]].number if parents else None)
+                self._members[slot.draft.design.id] = Member(slot, number, belief)
                 self._designs[slot.draft.design.id] = slot.draft.design
         return Generation(number, slots)
 
-    def observe(self, design: DesignId, scores: Mapping[int, float], failed: bool) -> None:
-        """Take a design's scores on search streams; within a generation, the order of calls does not matter."""
+    def observe(self, design: DesignId, scores: Mapping[int, float], failed: bool, recalls: str = "") -> None:
+        """Take a design's scores on search streams; within a generation, the order of calls does not matter.
+
+        Args:
+            recalls: digest of what it recalled on the first stream; empty if these scores are of others.
+        """
         member = self._members[design]
         member.scores.update(scores)
+        member.recalls = recalls or member.recalls
         member.failed |= failed
-        member.belief = None
+        if member.failed:
+            # That it does not work says nothing of what it was made of.
+            self._beliefs.forget(member.number)
+            self._standing.pop(design, None)
+        elif member.scores:
+            self._beliefs.tell(member.number, scores)
+            if design not in self._controls:
+                self._standing[design] = member.number
+
+    def pool(self, generation: Generation) -> list[tuple[DesignId, DesignId]]:
+        """Name those of a generation that recalled on the first stream what an earlier design had; each with that one.
+
+        They are no designs of their own: what they earned is luck over again, so nothing is believed of it, and they
+        are neither parents nor winners.
+        """
+        found = []
+        for design in generation.designs:
+            member = self._members[design]
+            if not member.recalls or member.failed:
+                continue
+            first = self._recalled.setdefault(member.recalls, design)
+            if first != design:
+                member.same_as = first
+                self._beliefs.forget(member.number)
+                self._standing.pop(design, None)
+                found.append((design, first))
+        return found
 
     def tell(self, generation: Generation) -> None:
         """Close a generation: its proposers hear what became of their drafts; the seeds calibrate what is believed."""
         if generation.number == 0:
-            self._calibrate()
+            self._beliefs.learn(FIRST_ROUNDS)
+            null = self._members[self._controls[0]].scores if self._controls else {}
+            self._baseline = float(np.mean(list(null.values()))) if null else None
+        else:
+            self._beliefs.learn()
         for slot in generation.slots:
             if not slot.novel:
                 continue
             member = self._members[slot.draft.design.id]
             for parent in slot.draft.parents:
                 self._members[parent].children += 1
-            score = None if member.failed or not member.scores else self.believed(member.design.id).mean
+            known = member.same_as or member.design.id
+            score = None if member.failed or not member.scores else self.believed(known).mean
             for proposer, _ in self._proposers:
                 if proposer.name == slot.draft.proposer:
                     proposer.observe(member.design, score)
@@ -201,9 +246,9 @@ class Search:
             return None
         ours, theirs = (self._members[name].scores for name in (slot.draft.design.id, slot.given))
         shared = sorted(ours.keys() & theirs.keys())
-        if not shared or self._members[slot.draft.design.id].failed:
+        if not shared or self._members[slot.draft.design.id].spent_in_vain:
             return None
-        seen = np.mean([score - self._effects.get(stream, 0.0) for stream, score in theirs.items()])
+        seen = np.mean([score - self._beliefs.ease(stream) for stream, score in theirs.items()])
         luck = float(seen) - self.believed(slot.given).mean
         return float(np.mean([ours[s] - theirs[s] for s in shared])) + luck
 
@@ -211,31 +256,44 @@ class Search:
         """What became of a slot that was filled by a prompt."""
         assert slot.prompt is not None
         gain = self.gain(slot)
-        failed = not slot.novel or self._members[slot.draft.design.id].failed
+        failed = not slot.novel or self._members[slot.draft.design.id].spent_in_vain
         return Trial(slot.prompt, slot.block, slot.sequence, gain, measured=failed or gain is not None)
 
     def believed(self, design: DesignId) -> Posterior:
         """What is believed of a design's true mean reward."""
-        member = self._members[design]
-        if member.belief is None:
-            adjusted = [score - self._effects.get(stream, 0.0) for stream, score in sorted(member.scores.items())]
-            member.belief = posterior(adjusted, member.prior.mean, member.prior.sd, self._noise)
-        return member.belief
+        return self._beliefs.of(self._members[design].number)
+
+    def best(self) -> DesignId | None:
+        """The one of `ranked` that most is believed of; None if there is none."""
+        names, mean, _ = self._standings()
+        return names[int(np.argmax(mean))] if names else None
 
     def ranked(self) -> list[DesignId]:
         """Members that were scored, did not fail and are no controls; the best posterior mean first."""
-        alive = [name for name, member in self._members.items() if self._eligible(name, member)]
-        return sorted(alive, key=lambda design: -self.believed(design).mean)
+        names, mean, _ = self._standings()
+        return [names[i] for i in np.argsort(-mean, kind="stable")]
+
+    def parent(self, design: DesignId) -> DesignId | None:
+        """A design's parent; of two, the one that more is believed of. None for a seed."""
+        parents = self._members[design].slot.draft.parents
+        return max(parents, key=lambda name: self.believed(name).mean) if parents else None
+
+    def line(self, design: DesignId) -> list[tuple[DesignId, DesignId]]:
+        """The steps by which a design came about, the last one first: each design with its parent."""
+        steps = []
+        while (parent := self.parent(design)) is not None:
+            steps.append((design, parent))
+            design = parent
+        return steps
 
     def compared(self, design: DesignId) -> tuple[DesignId, Interval] | None:
-        """A design's paired difference from its parent (of two, the one that more is believed of).
+        """A design's paired difference from its `parent`.
 
         None for a seed, and where they share fewer than two streams.
         """
-        parents = self._members[design].slot.draft.parents
-        if not parents:
+        parent = self.parent(design)
+        if parent is None:
             return None
-        parent = max(parents, key=lambda name: self.believed(name).mean)
         ours, theirs = self._members[design].scores, self._members[parent].scores
         if len(ours.keys() & theirs.keys()) < 2:
             return None
@@ -365,41 +423,29 @@ class Search:
             self._seen.add(numbered.fingerprint, numbered.draft.design.id)
         return numbered
 
+    def _standings(self) -> tuple[list[DesignId], NDArray[np.float64], NDArray[np.float64]]:
+        """All that can be parents, in the order of asking, with mean and standard deviation of what is believed."""
+        numbers = np.fromiter(self._standing.values(), dtype=np.int64)
+        mean, sd = self._beliefs.all()
+        order = np.argsort(numbers)
+        names = list(self._standing)
+        return [names[i] for i in order], mean[numbers[order]], sd[numbers[order]]
+
     def _candidates(self) -> Candidates:
-        names = [name for name, member in self._members.items() if self._eligible(name, member)]
-        beliefs = [self.believed(name) for name in names]
+        names, mean, sd = self._standings()
+        if len(names) > CONSIDERED:
+            could = np.sort(np.argsort(-(mean + 2.0 * sd), kind="stable")[:CONSIDERED])
+            names, mean, sd = [names[i] for i in could], mean[could], sd[could]
         members = [self._members[name] for name in names]
         return Candidates(
             ids=tuple(names),
-            mean=np.array([b.mean for b in beliefs], dtype=np.float64),
-            sd=np.array([b.sd for b in beliefs], dtype=np.float64),
+            mean=mean,
+            sd=sd,
             children=np.array([m.children for m in members], dtype=np.int64),
             visits=np.array([m.visits for m in members], dtype=np.int64),
             baseline=self._baseline or 0.0,
         )
 
-    def _eligible(self, name: DesignId, member: Member) -> bool:
-        return bool(member.scores) and not member.failed and name not in self._controls
-
     def _seed_draft(self, design: Design) -> Draft:
         operator = "control" if design.id in self._controls else "seed"
         return Draft(design, (), "catalogue", operator, f"from the catalogue: {design.name}")
-
-    def _calibrate(self) -> None:
-        """Fit design and stream effects to the seeds' scores; what remains is the noise of one stream."""
-        rows = [m.scores for m in self._members.values() if m.scores and not m.failed]
-        streams = sorted(set.intersection(*(set(row) for row in rows))) if rows else []
-        if not streams:
-            return
-        table = np.array([[row[s] for s in streams] for row in rows])
-        effects = table.mean(axis=0) - table.mean()
-        self._effects = dict(zip(streams, map(float, effects), strict=True))
-        residual = table - table.mean(axis=1, keepdims=True) - effects
-        freedom = max(1, (len(rows) - 1) * (len(streams) - 1))
-        self._noise = max(LEAST_SD, math.sqrt(float((residual**2).sum()) / freedom))
-        spread = float(table.mean(axis=1).std(ddof=1)) if len(rows) > 1 else 0.2
-        self._grand = Posterior(float(table.mean()), max(0.1, spread))
-        for member in self._members.values():
-            member.prior, member.belief = self._grand, None
-        null = self._members[self._controls[0]].scores if self._controls else {}
-        self._baseline = float(np.mean(list(null.values()))) if null else None

@@ -102,10 +102,9 @@ class Storyteller:
         null = search.baseline
         if null is not None:
             told.append(f"Without any memory the agent earns {number(null)} on these streams.")
-        ranked = search.ranked()
-        if ranked and ranked[0] != design:
-            best = search.believed(ranked[0]).mean
-            told.append(f"The best design so far is believed to earn {number(best)}.")
+        best = search.best()
+        if best is not None and best != design:
+            told.append(f"The best design so far is believed to earn {number(search.believed(best).mean)}.")
         return " ".join(told)
 
     def _change(self, design: DesignId) -> list[str]:

@@ -174,6 +174,7 @@ class Evaluator:
             cpu_seconds=run.cpu_seconds,
             bytes_stored=stored,
             recall_chars=run.recall_chars,
+            recalls=run.recalls,
             model_calls=broker.calls + (0 if line is None else line.calls),
             model_tokens=broker.tokens + (0 if line is None else line.tokens),
             backend=self.backend.name,
@@ -223,16 +224,23 @@ class Evaluator:
 
 
 class _Memory:
-    """A memory as it is asked within a task."""
+    """A memory as it is asked within a task.
 
-    def __init__(self, session: MemorySession, opened: Opened) -> None:
+    Args:
+        heard: takes in all that is recalled, but the names of the items.
+    """
+
+    def __init__(self, session: MemorySession, opened: Opened, heard: hashlib.blake2b) -> None:
         self._session = session
+        self._heard = heard
         self.opened = opened
         self.recall_chars = 0
 
     def ask(self, query: Query) -> tuple[Recall, RecallRef]:
         recall, ref = self._session.retrieve(query)
         self.recall_chars += sum(len(item.text) for item in recall.items)
+        told = [(item.text, item.situation, item.action, item.value) for item in recall.items]
+        self._heard.update(repr((recall.mode, told)).encode())
         return recall, ref
 
     def observe(self, step: Step, ref: RecallRef) -> None:
@@ -269,10 +277,16 @@ class _Run:
         # Equal tasks have other names in other evaluations, so a design cannot recognise them.
         self._secret = hashlib.sha256(f"episode names {key.digest}".encode()).digest()
         self._memory: _Memory | None = None
+        self._heard = hashlib.blake2b(digest_size=16)
         self._spent_chars = 0
         self.scored = self._to_score()
         self.cpu_seconds: float | None = None
         self.played: list[Played] = []
+
+    @property
+    def recalls(self) -> str:
+        """Digest of all that was recalled so far."""
+        return self._heard.hexdigest()
 
     @property
     def recall_chars(self) -> int:
@@ -334,7 +348,7 @@ class _Run:
         self._spent_chars = self.recall_chars
         self._broker.task()
         opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
-        self._memory = _Memory(self._session, opened)
+        self._memory = _Memory(self._session, opened, self._heard)
 
     def _live(self, stream: Stream, order: int) -> None:
         """All of a stream's experience, unscored."""

@@ -443,16 +443,18 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path
     with Ledger(path) as now:
         before = now.evaluations()
     with sqlite3.connect(path) as db:
-        for table in ("agent_costs", "model_calls", *(("questions",) if version == 1 else ())):
+        added = {2: ("questions",), 3: ("agent_costs", "model_calls"), 4: ("recalls",)}
+        for table in (name for later, names in added.items() if later > version for name in names):
             db.execute(f"DROP TABLE {table}")
-        db.execute(MIGRATIONS[0][-1])  # the first table of model calls
+        if version < 3:
+            db.execute(MIGRATIONS[0][-1])  # the first table of model calls
         db.execute(f"PRAGMA user_version = {version}")
     db.close()
     with pytest.raises(ArchiveOutdated):
         Ledger(path, read_only=True)
     with Ledger(path) as migrated:
         assert migrated.evaluations() == before
-        asked = replace(evaluation(1_000), found=(True, False, True))
+        asked = replace(evaluation(1_000), found=(True, False, True), recalls="0f")
         migrated.record_evaluation(asked, Purpose.SEARCH)
         assert migrated.find(asked.key) == asked
         assert migrated.evaluations()[-1].evaluation == asked

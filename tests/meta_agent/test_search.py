@@ -149,3 +149,22 @@ def test_tuning_proposes_values_inside_the_space_and_hears_of_them() -> None:
     for draft in tuned:
         assert draft.design.source == search.designs[draft.parents[0]].source
         assert draft.design.params
+
+
+def test_a_design_that_recalls_what_an_earlier_one_does_is_that_one() -> None:
+    search = new_search()
+    play(search, 2)
+    generation = search.ask()
+    first, copy, other = generation.designs[:3]
+    for design, recalls in ((copy, "ab"), (other, "cd"), (first, "ab")):
+        search.observe(design, {0: 0.9}, failed=False, recalls=recalls)
+    assert search.pool(generation) == [(copy, first)], "the one that was asked for first stays, not the one told first"
+    search.tell(generation)
+    assert copy not in search.ranked()
+    assert {first, other} <= set(search.ranked())
+    later = search.ask()
+    search.observe(later.designs[0], {0: 0.1}, failed=False, recalls="cd")
+    assert search.pool(later) == [(later.designs[0], other)]
+    search.tell(later)
+    play(search, 2)
+    assert all(copy not in m.slot.draft.parents for m in search.members.values())
