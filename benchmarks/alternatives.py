@@ -1,17 +1,29 @@
-"""Does evolution beat the honest alternatives at equal cost? Evolution, random compositions and enumeration, sealed.
+"""Does evolution beat the honest alternatives at equal cost? Independent runs of each, sealed.
 
-    python benchmarks/alternatives.py configs/quickstart.yaml [--sealed 40] [--set KEY=VALUE ...]
+    python benchmarks/alternatives.py configs/quickstart.yaml --seeds 5 --sealed 40 [--set KEY=VALUE ...]
 
-Each way gets the config's whole budget of evaluations, search and confirmation included. Their winners, the best
-catalogue design (by the search streams) and no memory are then scored on the same sealed streams, in one opening.
-Prints a table: score, and the paired difference of evolution's winner from each, with 95 % intervals over streams.
+For each seed, each way gets the config's whole budget of evaluations, search and confirmation included:
+
+* evolution: the config as it is;
+* random compositions: parts and parameters drawn at random, parents or not;
+* enumeration: every composition of parts with their default values once, in a shuffled order;
+* tuned catalogue: no part is changed; Optuna's TPE tunes the parameters of whichever design of the catalogue, tuned or
+  not, is best so far;
+* ALMA's procedure: its choice of parents, every design sees the same streams, the sample mean of all is not shrunk by
+  rungs; proposals as evolution's;
+* knock-outs of evolution: without crossover, without tuning, without the model of which parts do well.
+
+The winners, the best design of the catalogue as it is (by the search streams) and no memory are then scored on the same
+sealed streams, in one opening for each seed. Told is the score, and how much more evolution's winner earned: the mean
+over seeds with its 95 % interval (n = seeds), and in how many of them the interval over streams lies above 0. A run
+that is there already is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,37 +35,48 @@ from rich.table import Table
 from archive.ledger import Ledger
 from archive.plain import told_score
 from archive.repository import Repository
-from archive.selection import make
-from archive.statistics import mean_interval, paired_difference
+from archive.selection import Selection, make
+from archive.statistics import Verdict, mean_interval, paired_difference
 from design_space import Design, catalogue
 from design_space.compose import ENCODERS, RETRIEVE, SLOTS, Gene, Genome
-from meta_agent.compose import random_genome
+from meta_agent.compose import ComposeProposer, random_genome
 from meta_agent.config import Config, load
 from meta_agent.console import ConsoleWatcher
 from meta_agent.driver import Driver, make_search
 from meta_agent.evaluations import Evaluations, worker_spec
-from meta_agent.pool import RayPool, never
+from meta_agent.pool import Pool, RayPool, never
 from meta_agent.progress import Progress
-from meta_agent.proposer import BatchProposer, Draft, Parent
+from meta_agent.proposer import BatchProposer, Draft, Parent, Proposer
 from meta_agent.run import RunFolder, create
 from meta_agent.sealed import best_seed, open_sealed
 from meta_agent.search import Search
+from meta_agent.tune import TuneProposer
+from meta_agent.verdict import Scores
+
+EVOLUTION, CATALOGUE, NOTHING = "evolution", "best of the catalogue", "no memory"
 
 
-class RandomProposer:
-    """Compositions drawn at random, parents or not."""
+class _Blind:
+    """Proposes without looking at what was found."""
 
-    name = "random"
-
-    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
-        return Draft(random_genome(rng).design(), (), self.name, "random", "")
+    def selection(self, prompt: str) -> Selection | None:
+        return None
 
     def observe(self, design: Design, score: float | None) -> None:
         return None
 
 
+class RandomProposer(_Blind):
+    """Compositions drawn at random, parents or not."""
+
+    name = "random"
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
+        return Draft(random_genome(rng).design(), (), self.name, "random", "")
+
+
 @dataclass
-class EnumeratingProposer:
+class EnumeratingProposer(_Blind):
     """Every composition of parts with their default values once, in one shuffled order."""
 
     seed: int
@@ -69,82 +92,132 @@ class EnumeratingProposer:
             genes = dict(zip(SLOTS, map(Gene.of, (key, retriever, value, credit, manager)), strict=True))
             self._left.append(Genome(tuple(map(Gene.of, encoders)), retrieve=retrieve, recall_count=20, **genes))
 
-    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator) -> Draft:
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
         return Draft(self._left.pop().design(), (), self.name, "next", "")
 
-    def observe(self, design: Design, score: float | None) -> None:
-        return None
+
+class LonelyProposer(ComposeProposer):
+    """Evolution's, shown one parent only."""
+
+    def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
+        return super().propose(parents[:1], rng, prompt)
 
 
-MakeSearch = Callable[[Config, BatchProposer | None], Search]
+@dataclass(frozen=True)
+class Way:
+    """What is proposed from which parents, and how a config is changed for it."""
 
+    proposer: Callable[[Config], Proposer] | None = None
+    selection: str = "thompson"
+    change: Callable[[Config], Config] = lambda config: config
 
-def without_evolution(proposer: Callable[[Config], RandomProposer | EnumeratingProposer]) -> MakeSearch:
-    """A search that spends as evolution does, but proposes without looking at what was found."""
-
-    def build(config: Config, llm: BatchProposer | None = None) -> Search:
+    def search(self, config: Config, llm: BatchProposer | None = None) -> Search:
+        """As `driver.make_search`."""
+        if self.proposer is None:
+            return make_search(config, llm)
         controls = [catalogue.load(name) for name in sorted(config.controls, key=lambda name: name != "no_memory")]
         seeds = [catalogue.load(name) for name in config.search.seeds]
         size = config.search.generation_size
-        return Search(config.seed, seeds, controls, size, make("random"), [(proposer(config), 1.0)])
-
-    return build
+        return Search(config.seed, seeds, controls, size, make(self.selection), [(self.proposer(config), 1.0)])
 
 
-WAYS: dict[str, MakeSearch] = {
-    "evolution": make_search,
-    "random compositions": without_evolution(lambda config: RandomProposer()),
-    "enumeration": without_evolution(lambda config: EnumeratingProposer(config.seed)),
+def without_tuning(config: Config) -> Config:
+    proposers = config.search.proposers.model_copy(update={"tune": 0.0})
+    return config.model_copy(update={"search": config.search.model_copy(update={"proposers": proposers})})
+
+
+def alma(config: Config) -> Config:
+    update = {"selection": "alma", "rungs": config.search.rungs[-1:]}
+    return config.model_copy(update={"search": config.search.model_copy(update=update)})
+
+
+WAYS = {
+    EVOLUTION: Way(),
+    "random compositions": Way(lambda config: RandomProposer(), "random"),
+    "enumeration": Way(lambda config: EnumeratingProposer(config.seed), "random"),
+    "tuned catalogue": Way(lambda config: TuneProposer(config.seed), "greedy"),
+    "ALMA's procedure": Way(change=alma),
+    "without crossover": Way(lambda config: LonelyProposer()),
+    "without tuning": Way(change=without_tuning),
+    "without a model of parts": Way(lambda config: ComposeProposer(ideas=1)),
 }
 
 
+def winners(config: Config, runs: Path, pool: Pool, console: Console) -> dict[str, Design]:
+    """The winner of each way, the best design of the catalogue, and no memory."""
+    designs: dict[str, Design] = {}
+    for name, way in WAYS.items():
+        named = way.change(config).model_copy(update={"name": f"{config.name}-{config.seed}-{_plain(name)}"})
+        folder = RunFolder(runs / named.name)
+        with folder.held():
+            create(folder, named)
+            with Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
+                repository = Repository(folder.repository)
+                final = Driver(named, ledger, repository, pool, watcher, never, make_search=way.search).run()
+                designs[name] = repository.load(final.winner)
+                counts = ledger.counts()
+                told = f"{counts.designs} designs, {counts.evaluations} evaluations"
+                console.print(f"seed {config.seed}, {name}: {designs[name].name}, {told}", highlight=False)
+                if name == EVOLUTION and (seed := best_seed(ledger)) is not None:
+                    designs[CATALOGUE] = repository.load(seed)
+    return designs | {NOTHING: catalogue.load("no_memory")}
+
+
+def sealed(config: Config, streams: int, runs: Path, pool: Pool, console: Console) -> dict[str, Mapping[str, float]]:
+    """Scores by way and sealed stream."""
+    designs = winners(config, runs, pool, console)
+    folder = RunFolder(runs / f"{config.name}-{config.seed}-{EVOLUTION}")
+    with folder.held(), Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
+        progress = Progress("the sealed streams", allowed=len(designs) * streams)
+        evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, never, progress)
+        evaluations.begin()
+        once = tuple({design.id: design for design in designs.values()}.values())
+        scores: Scores = open_sealed(once, streams, ledger, evaluations)
+    return {name: scores[design.id] for name, design in designs.items()}
+
+
+def report(found: list[dict[str, Mapping[str, float]]], config: Config, streams: int) -> Table:
+    title = f"{config.name}: {config.budget.evaluations} evaluations a run, n = {len(found)} runs of each way,"
+    table = Table(title=f"{title} one opening of {streams} sealed streams for each seed", title_justify="left")
+    for heading in ("", "score", "evolution's gain over it", "runs in which that is shown", "in which the opposite is"):
+        table.add_column(heading)
+    means, gains, verdicts = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list), defaultdict(list)
+    for scores in found:
+        for name, own in scores.items():
+            gain = paired_difference(scores[EVOLUTION], own)
+            means[name].append(float(np.mean(list(own.values()))))
+            gains[name].append(gain.mean)
+            verdicts[name].append(gain.verdict)
+    for name, earned in means.items():
+        score = told_score(mean_interval(earned))
+        if name == EVOLUTION:
+            table.add_row(name, score)
+            continue
+        shown = (f"{verdicts[name].count(verdict)} of {len(found)}" for verdict in (Verdict.BETTER, Verdict.WORSE))
+        table.add_row(name, score, str(mean_interval(gains[name])), *shown)
+    return table
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sealed", type=int, default=40)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     options = parser.parse_args()
-    config = load(options.config, tuple(options.overrides))
+    config = load(options.config, (*options.overrides, "budget.wall_seconds=null"))
     console = Console(stderr=True)
-    designs: dict[str, Design] = {}
-    with RayPool(worker_spec(config), config.workers.count) as pool:
-        for way, build in WAYS.items():
-            named = config.model_copy(update={"name": f"{config.name}-{way.replace(' ', '-')}"})
-            folder = RunFolder(options.runs / named.name)
-            began = time.monotonic()
-            with folder.held():
-                create(folder, named)
-                with Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
-                    repository = Repository(folder.repository)
-                    winner = Driver(named, ledger, repository, pool, watcher, never, make_search=build).run().winner
-                    designs[way] = repository.load(winner)
-                    console.print(
-                        f"{way}: {designs[way].name} in {time.monotonic() - began:.0f} s,"
-                        f" {ledger.counts().designs} designs, {ledger.counts().evaluations} evaluations",
-                        highlight=False,
-                    )
-                    if way == "evolution" and (seed := best_seed(ledger)) is not None:
-                        designs["best of the catalogue"] = repository.load(seed)
-        designs["no memory"] = catalogue.load("no_memory")
-        folder = RunFolder(options.runs / f"{config.name}-evolution")
-        with folder.held(), Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
-            progress = Progress("the sealed streams", allowed=len(designs) * options.sealed)
-            evaluations = Evaluations(worker_spec(config), ledger, pool, watcher, never, progress)
-            evaluations.begin()
-            once = tuple({design.id: design for design in designs.values()}.values())
-            scores = open_sealed(once, options.sealed, ledger, evaluations)
-    report(designs, {name: scores[design.id] for name, design in designs.items()})
-
-
-def report(designs: dict[str, Design], scores: dict[str, Mapping[str, float]]) -> None:
-    table = Table(title="one opening of the sealed streams", title_justify="left")
-    for heading in ("", "score", "evolution's gain over it", "design"):
-        table.add_column(heading)
-    for name, own in scores.items():
-        gain = "" if name == "evolution" else str(paired_difference(scores["evolution"], own))
-        table.add_row(name, told_score(mean_interval(list(own.values()))), gain, designs[name].name)
-    Console(width=160).print(table)
+    found = []
+    for seed in range(options.seeds):
+        seeded = config.model_copy(update={"seed": seed})
+        with RayPool(worker_spec(seeded), config.workers.count) as pool:
+            found.append(sealed(seeded, options.sealed, options.runs, pool, console))
+    Console(width=160).print(report(found, config, options.sealed))
 
 
 if __name__ == "__main__":

@@ -37,13 +37,14 @@ from rivals import OURS, WEIGHTED, Cells, Gepa, Weighted
 from archive.beliefs import Beliefs
 from archive.selection import Candidates, Selection
 from archive.statistics import mean_interval, paired_difference
+from design_space import DesignId
 from meta_agent.policy import next_rung
 
 STREAMS = 300
 GENERATION = 8
 SEEN = 3
 """Streams that a peer's designs see."""
-RUNGS, KEEP = (1, 2, 4, 8), 0.5
+RUNGS, KEEP = (1, 2, 4), 0.5
 CANDIDATES, CONFIRM, VALIDATE = 3, 6, 12
 FRESH = 10_000
 """Number of the first stream that chooses nothing."""
@@ -146,7 +147,7 @@ class Run:
     def _parents(self, selection: Selection) -> list[int]:
         mean, sd = self._believed(self._alive)
         children = np.array([self._children[i] for i in self._alive])
-        ids = tuple(f"{i:05d}" for i in self._alive)
+        ids = tuple(DesignId(f"{i:05d}") for i in self._alive)
         chosen = selection.choose(Candidates(ids, mean, sd, children, children, 0.3), GENERATION, self._rng)
         # A strategy that never takes one twice has too few to choose from at first.
         return [self._alive[chosen[place % len(chosen)].index] for place in range(GENERATION)]
@@ -175,8 +176,9 @@ class Run:
         for rung in range(len(self._rungs)):
             if rung > 0:
                 mean, _ = self._believed(list(streams))
-                means = {str(i): float(m) if i in self._alive else None for i, m in zip(streams, mean, strict=True)}
-                wanted = next_rung(means, rung, self._rungs, self._procedure.keep)  # type: ignore[arg-type]
+                told = zip(streams, mean, strict=True)
+                means = {DesignId(str(i)): float(m) if i in self._alive else None for i, m in told}
+                wanted = next_rung(means, rung, self._rungs, self._procedure.keep)
                 streams = {int(request.design): request.streams for request in wanted}
             for thing, seen in streams.items():
                 if self._left() < len(seen):
@@ -211,7 +213,7 @@ class Run:
         for thing in (chosen, first):
             self._world.see(thing, fresh)
             found.append({s: self._world.things[thing].scores[s] for s in fresh})
-        claims = chosen != first and paired_difference(*found).low > 0
+        claims = chosen != first and paired_difference(found[0], found[1]).low > 0
         return self._ended(chosen, list(found[0].values()), claims)
 
     def _ended(self, chosen: int, scores: Sequence[float], claims: bool) -> Ended:

@@ -169,7 +169,7 @@ def told(forecast: Forecast) -> dict[str, Cost]:
 
 
 def spent(book: CallBook) -> dict[str, Cost]:
-    return {cost.role: Cost(cost.calls, cost.tokens, cost.dollars) for cost in book.costs()}
+    return {cost.role: Cost(cost.calls, cost.tokens, cost.dollars or 0.0) for cost in book.costs()}
 
 
 def ratios(before: Cost, after: Cost) -> list[float]:

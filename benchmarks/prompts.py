@@ -129,14 +129,14 @@ def search(policy: Policy, seed: int, streams: int, abrupt: bool) -> float:
             for _ in range(BLOCK):
                 chosen.append(prompts.choose(chosen[-1] if chosen else None))
             for prompt in chosen:
-                thing = world.change(parent, Steer.from_text(prompts.nodes[prompt].content), rng)
+                changed = world.change(parent, Steer.from_text(prompts.nodes[prompt].content), rng)
                 sequence += 1
                 gain = None
-                if thing is not None:
-                    thing.see(rng)
+                if changed is not None:
+                    changed.see(rng)
                     spent += STREAMS
-                    gain = float(np.mean(thing.seen)) - parent.belief()[0]
-                    made.append(thing)
+                    gain = float(np.mean(changed.seen)) - parent.belief()[0]
+                    made.append(changed)
                 trials.append(Trial(prompt, f"{generation}/{block}", sequence, gain))
         things += made
         prompts.tell(trials)
