@@ -184,6 +184,7 @@ class RunView:
         controls: the yardsticks, by sequence.
         best: the winner that the run recorded (a decision of kind ``winner``), otherwise the first by rank.
         comparisons: of the best with its parents, first ancestors and the controls.
+        line: designs by which the winner came about, the first one first, as far as they are labelled on fresh streams.
         gap: how much higher the best scores on search than on validation streams.
         tried: proposals, and designs that no proposal led to.
         invalid: proposals and designs that never ran: no source, or refused by the checks.
@@ -196,6 +197,7 @@ class RunView:
     controls: tuple[DesignView, ...]
     best: DesignView | None
     comparisons: tuple[Gain, ...]
+    line: tuple[DesignView, ...]
     gap: Interval | None
     tried: int
     invalid: int
@@ -367,6 +369,7 @@ class _Reader:
             controls=controls,
             best=best,
             comparisons=() if best is None else tuple(self._comparisons(best, controls)),
+            line=tuple(sorted((v for v in views if self._label(v.id) and v.gain), key=lambda view: view.sequence)),
             gap=None if best is None else _gap(best),
             tried=len(self.proposals) + len(unasked),
             invalid=len(told) + len(late),
@@ -427,15 +430,20 @@ class _Reader:
 
     def _gain_over_parent(self, row: DesignRow) -> Gain | None:
         """On fresh streams, with the run's verdict; else on those of the search, which chose the parent: no verdict."""
-        label = next((d for d in reversed(self.about[row.id]) if d.kind == "label"), None)
-        if label is not None and isinstance(label.data, Mapping) and label.data.get("parent") in self.rows:
-            gain = self._gain(row.id, DesignId(str(label.data["parent"])), "parent", ("validation",))
-            return None if gain is None else replace(gain, verdict=Verdict(str(label.data["verdict"])))
+        label = self._label(row.id)
+        if label is not None:
+            gain = self._gain(row.id, DesignId(str(label["parent"])), "parent", ("validation",))
+            return None if gain is None else replace(gain, verdict=Verdict(str(label["verdict"])))
         known = [parent for parent in row.parents if parent in self.rows]
         parents = sorted(known, key=lambda parent: -self.beliefs[parent].mean)
         gains = (self._gain(row.id, parent, "parent", ("search",)) for parent in parents)
         gain = next((gain for gain in gains if gain is not None), None)
         return None if gain is None else replace(gain, verdict=Verdict.UNDECIDED)
+
+    def _label(self, id_: DesignId) -> Mapping[str, object] | None:
+        """What the run may claim of a design beside its parent, as `believing.labels` filed it."""
+        data = next((d.data for d in reversed(self.about[id_]) if d.kind == "label"), None)
+        return data if isinstance(data, Mapping) and data.get("parent") in self.rows else None
 
     def _gain(
         self,

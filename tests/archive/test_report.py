@@ -279,14 +279,18 @@ def test_the_runs_own_label_and_winner_count(run: Run) -> None:
     assert views.design_view(run.ledger, run.repository, best).why[-1] == "promote in generation 1: top third"
     run.ledger.record_decisions(
         [
-            Decision(1, "label", "confidence sequence", best, {"verdict": "undecided"}),
+            Decision(1, "label", "on fresh streams", best, {"verdict": "better", "parent": middle}),
             Decision(2, "winner", "cheapest of those not told apart", middle),
         ]
     )
     told = views.overview(run.ledger, run.repository)
     gain = told.find(best).gain
     assert gain is not None
-    assert gain.verdict is Verdict.UNDECIDED
+    assert (gain.verdict, gain.split, gain.over) == (Verdict.BETTER, "validation", middle)
+    assert [step.id for step in told.line] == [best]
+    unlabelled = told.find(middle).gain
+    assert unlabelled is not None
+    assert (unlabelled.verdict, unlabelled.split) == (Verdict.UNDECIDED, "search"), "these streams chose the parent"
     assert told.best is not None
     assert told.best.id == middle
     assert "parent keyed, trajectories in generation 1: Thompson: drew .61" in told.find(best).why
