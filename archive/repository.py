@@ -129,6 +129,7 @@ class Repository:
         self.folder = Path(folder).absolute()
         self.read_only = read_only
         self._cleared = False
+        self._known: dict[DesignId, str] | None = None  # what `refs` says, as long as only this writer writes
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             if read_only:
                 raise ArchiveMissing(f"no design repository at {self.folder}", hint="is this the folder of a run?")
@@ -160,7 +161,7 @@ class Repository:
         if not entries:
             return ()
         self._clear_stale_locks()
-        known = self.refs()
+        known, self._known = self.refs() if self._known is None else self._known, None
         new = self._new_entries(entries, known)
         if new:
             known |= self._import(new, known)
@@ -171,6 +172,7 @@ class Repository:
         for card, _ in entries:
             reports.append(Committed(card.id, known[card.id], card.id in added))
             added.discard(card.id)
+        self._known = known
         return tuple(reports)
 
     def _new_entries(

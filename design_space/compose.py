@@ -9,10 +9,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from design_space import parts, source
-from design_space.design import Design
+from design_space.design import Design, DesignId
 from design_space.space import Choice, Int, Parameter, Space, Value
 
 Slot = Literal["key", "retriever", "value", "credit", "manager"]
@@ -176,9 +177,15 @@ def _import(module: str, names: list[str]) -> str:
 
 def read(design: Design) -> Genome | None:
     """The genome of a design; None where a genome cannot say all that the design is."""
+    return _genome(design.id, design.source, tuple(design.params.items()))
+
+
+@lru_cache(maxsize=1_024)  # a search reads its parents over and over
+def _genome(id_: DesignId, text: str, params: tuple[tuple[str, Value], ...]) -> Genome | None:
+    """Args: id_: tells 1 from 1.0, which are equal as values."""
     try:
-        space = source.space_of(design.source) or Space()
-        return _read(ast.parse(design.source), space.fill(dict(design.params)))
+        space = source.space_of(text) or Space()
+        return _read(ast.parse(text), space.fill(dict(params)))
     except (SyntaxError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         # Whatever is not written in the form that `Genome` writes is no genome; there is nothing to repair.
         return None

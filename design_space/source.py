@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 from design_space.space import Choice, Float, Int, Parameter, Space, Value
@@ -47,6 +48,7 @@ class Problem:
         return f"line {self.line}: {self.message}" if self.line else self.message
 
 
+@lru_cache(maxsize=1_024)
 def space_of(source: str) -> Space | None:
     """Return the tunable parameters that a design declares, read from its literals.
 

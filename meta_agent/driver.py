@@ -179,7 +179,9 @@ class Driver:
             )
         coach.begin(search)
         barren = 0
-        while True:
+        whole = self._config.search.generation_size * self._config.search.rungs[0]
+        # A generation is asked for only if all of it can be looked at: to write designs costs something too.
+        while self._planned == 0 or allowance - self._planned >= whole:
             self._progress.phase = "proposing"
             self._watcher.moved(self._progress)
             generation = search.ask()

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from archive.card import Card
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
-from archive.novelty import fingerprint
 from archive.records import Decision, DesignRow, Json, Proposal, ProposalVerdict
 from archive.repository import Repository
 from design_space import DesignId
@@ -88,7 +87,7 @@ def _row(generation: Generation, slot: Slot, commit: str) -> DesignRow:
         name=design.name,
         commit=commit,
         generation=generation.number,
-        ast_hash=fingerprint(design.source, design.params),
+        ast_hash=slot.fingerprint,
         parents=slot.draft.parents,
         proposer=slot.draft.proposer,
         operator=slot.draft.operator,

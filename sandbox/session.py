@@ -17,6 +17,9 @@ from sandbox.backend import Ending, Guest, GuestEnded, Reason, classify
 from sandbox.guest import wire
 from sandbox.guest.frames import FrameError, decode
 
+MESSAGE_CHARS, TRACEBACK_CHARS = 1_000, 4_000
+"""Of what a design says of its own error."""
+
 
 class DesignFault(Exception):
     """The design did something that ends its evaluation.
@@ -175,7 +178,7 @@ class MemorySession:
             raise DesignFault(Outcome.PROTOCOL, f"malformed recall: {error}") from error
         room, kept = self._recall_chars, 0
         for item in recall.items:
-            room -= len(item.text) + len(item.situation) + len(item.action)
+            room -= max(1, len(item.text) + len(item.situation) + len(item.action))
             if room < 0:
                 break
             kept += 1
@@ -266,7 +269,9 @@ class MemorySession:
             outcome = Outcome.DISK_FULL
         elif kind == "too_many_processes" and ending.process_limit_hits:
             outcome = Outcome.TOO_MANY_PROCESSES
-        return DesignFault(outcome, f"{op}: {message}\n{trace}".strip())
+        # The caps of the guest are no caps where a design writes to the pipe itself.
+        told = f"{op}: {message[:MESSAGE_CHARS]}\n{trace[-TRACEBACK_CHARS:]}".strip()
+        return DesignFault(outcome, told.encode("utf-8", "replace").decode())
 
 
 def _dump(message: dict[str, Any]) -> bytes:

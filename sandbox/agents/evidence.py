@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from sandbox.agents.base import situation
 from sandbox.agents.conditions import Bindings, Known, bag, parse
 from sandbox.agents.extract import read
 from sandbox.streams.base import Observation
+
+WAYS_COUNT = 1_000
+"""Ways to bind an item's variables that are weighed at most; honest ones have a handful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,9 @@ class EvidenceAgent:
             if condition.negated:
                 ways = [way for way in ways if not known.before_meets(bind(condition.text, way))]
             elif condition.variable:
-                ways = [{**way, **more} for way in ways for more in known.bindings(bind(condition.text, way))]
+                # An item that can be read in very many ways says nothing, and would have us count them.
+                found = ({**way, **more} for way in ways for more in known.bindings(bind(condition.text, way)))
+                ways = list(islice(found, WAYS_COUNT))
             else:
                 met *= known.coverage(condition)
             if not ways or met == 0.0:

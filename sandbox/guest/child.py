@@ -23,13 +23,16 @@ class Clocks:
     """Bounds the time of one call, and the processor time of a whole child.
 
     They stand still while the child waits for the worker: from a frame of the child to the next of the worker.
+
+    Attributes:
+        running: whether it is the child's turn; only then may it send a frame.
     """
 
     def __init__(self, pid: int, terms: Terms) -> None:
         self._pid = pid
         self._wall = evidence.WallClock(pid)
         self._terms = terms
-        self._running = False
+        self.running = False
         self._cpu_left = self._wall_left = 0.0
         self._cpu_mark = self._wall_mark = 0.0
 
@@ -38,22 +41,22 @@ class Clocks:
         if not resume:
             self._cpu_left, self._wall_left = self._terms.call_cpu_seconds, self._terms.call_wall_seconds
         self._cpu_mark, self._wall_mark = evidence.cpu_seconds(self._pid), self._wall.seconds()
-        self._running = True
+        self.running = True
 
     def pause(self) -> None:
-        if self._running:
+        if self.running:
             self._cpu_left -= evidence.cpu_seconds(self._pid) - self._cpu_mark
             self._wall_left -= self._wall.seconds() - self._wall_mark
-            self._running = False
+            self.running = False
 
     def breach(self) -> str:
         """The limit that has been passed, empty if none."""
         cpu = evidence.cpu_seconds(self._pid)
         if cpu > self._terms.stream_cpu_seconds:
             return "cpu"
-        if self._running and cpu - self._cpu_mark > self._cpu_left:
+        if self.running and cpu - self._cpu_mark > self._cpu_left:
             return "cpu"
-        if self._running and self._wall.seconds() - self._wall_mark > self._wall_left:
+        if self.running and self._wall.seconds() - self._wall_mark > self._wall_left:
             return "wall"
         return ""
 
@@ -61,10 +64,10 @@ class Clocks:
         """How long no limit can be passed, whatever the child does."""
         cpu = evidence.cpu_seconds(self._pid)
         left = self._terms.stream_cpu_seconds - cpu
-        if self._running:
+        if self.running:
             left = min(left, self._cpu_left - (cpu - self._cpu_mark))
         left /= os.cpu_count() or 1
-        if self._running:
+        if self.running:
             left = min(left, self._wall_left - (self._wall.seconds() - self._wall_mark))
         return max(left, 0.005)
 

@@ -7,6 +7,7 @@ numbers are bounded. Anything else raises `FrameError`, which is an outcome of t
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any
 
@@ -26,6 +27,13 @@ def _whole(text: str) -> int:
 
 def _constant(text: str) -> float:
     raise FrameError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise FrameError(f"a number beyond all bounds: {text:.40}")
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -54,12 +62,16 @@ def decode(body: bytes) -> dict[str, Any]:
     """Parse the body of one frame.
 
     Raises:
-        FrameError: it is no JSON object, nests beyond the interpreter's recursion limit, repeats a key, or holds NaN
-            or a huge number.
+        FrameError: it is no JSON object, nests beyond the interpreter's recursion limit, repeats a key, or holds NaN,
+            an infinity or a huge number.
     """
     try:
         message = json.loads(
-            body.decode("utf-8"), parse_int=_whole, parse_constant=_constant, object_pairs_hook=_unique
+            body.decode("utf-8"),
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_constant,
+            object_pairs_hook=_unique,
         )
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise FrameError(f"not JSON: {error}") from error

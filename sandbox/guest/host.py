@@ -6,6 +6,7 @@ the worker's own process (`sandbox.inprocess`).
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -139,9 +140,9 @@ def _describe(error: BaseException) -> dict[str, str]:
     kind = "crashed"
     if isinstance(error, BadDesign | TypeError) and _raised_here(error):
         kind = "invalid"
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         kind = "out_of_memory"
-    elif isinstance(error, OSError) and error.errno in (28, 122):
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         kind = "disk_full"
     elif isinstance(error, RuntimeError) and "start new thread" in str(error):
         kind = "too_many_processes"

@@ -183,6 +183,8 @@ class Supervisor:
                 child.ready(body)
                 self._tell({"event": "started", "layers": child.layers})
                 continue
+            if not child.clocks.running:
+                raise FrameError("spoke without being asked, or twice")
             child.clocks.pause()
             self._outbox += frame(b"M" + body)
 

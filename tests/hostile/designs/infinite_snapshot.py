@@ -1,0 +1,39 @@
+"""Gives a snapshot with a number that is JSON to read and none to write.
+
+docker: protocol | embedded: protocol
+"""
+
+import os
+import sys
+
+from design_space import Memory, Recall
+
+
+def say(body):
+    """Write a frame where only the guest's own code should."""
+    rest = len(body).to_bytes(4, "big") + body
+    while rest:
+        rest = rest[os.write(4, rest) :]
+
+
+def number():
+    """Of the request that is open, as the guest's own code knows it."""
+    frame = sys._getframe()
+    while not isinstance(frame.f_locals.get("request"), dict):
+        frame = frame.f_back
+    return frame.f_locals["request"]["id"]
+
+
+class InfiniteSnapshot(Memory):
+    def retrieve(self, query):
+        return Recall()
+
+    def update(self, episode):
+        return
+
+    def snapshot(self):
+        say(b'{"id":%d,"ok":{"data":1e400,"arrays":{}}}' % number())
+        os._exit(0)
+
+    def restore(self, snapshot):
+        return
