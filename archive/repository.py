@@ -36,7 +36,7 @@ __all__ = ["Card", "Committed", "Repository"]
 EPOCH = 1_577_836_800
 """Date of the commit with sequence 0 (2020-01-01); one second per sequence number."""
 
-_PERSON = "Mnemogen <mnemogen@localhost>"
+PERSON = "Mnemogen <mnemogen@localhost>"
 _REFS = "refs/designs/"
 _PACKS = 32
 _TIMEOUT = 600.0
@@ -59,7 +59,7 @@ _CONFIG = {
     "safe.directory": "*",
 }
 
-_REPOSITORY_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\tfsync = all\n"
+REPOSITORY_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\tfsync = all\n"
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -243,7 +243,7 @@ class Repository:
         try:
             for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
                 (draft / part).mkdir(parents=True)
-            for name, text in (("config", _REPOSITORY_CONFIG), ("HEAD", "ref: refs/heads/main\n")):
+            for name, text in (("config", REPOSITORY_CONFIG), ("HEAD", "ref: refs/heads/main\n")):
                 with (draft / name).open("w", newline="\n") as file:
                     file.write(text)
                     file.flush()
@@ -424,7 +424,7 @@ def _commit_command(card: Card, design: Design, mark: str, parents: Sequence[str
     operator = f" [{card.operator}]" if card.operator else ""
     message = f"{card.name}{operator}\n\nDesign: {card.id}\n"
     yield f"commit {_REFS}{card.id}\nmark {mark}\n".encode()
-    yield f"author {_PERSON} {date}\ncommitter {_PERSON} {date}\n".encode()
+    yield f"author {PERSON} {date}\ncommitter {PERSON} {date}\n".encode()
     yield _data(message.encode())
     for word, parent in zip(["from", *["merge"] * len(parents)], parents, strict=False):
         yield f"{word} {parent}\n".encode()

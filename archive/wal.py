@@ -12,8 +12,8 @@ from pathlib import Path
 
 from archive.errors import ArchiveDamaged
 
-_HEADER, _FRAME = 32, 24
-_MAGIC = 0x377F0682
+HEADER, FRAME = 32, 24
+MAGIC = 0x377F0682
 
 
 def check_wal(path: Path) -> None:
@@ -25,19 +25,19 @@ def check_wal(path: Path) -> None:
     if not path.is_file():
         return
     content = path.read_bytes()
-    if len(content) <= _HEADER:
+    if len(content) <= HEADER:
         return
     magic, _, size, _, salt, checksum = struct.unpack_from(">IIII8s8s", content)
     order = ">" if magic & 1 else "<"
-    sums = _checksum(content[:24], (0, 0), order)
-    if magic & ~1 != _MAGIC or struct.pack(">II", *sums) != checksum:
+    sums = checksum_of(content[:24], (0, 0), order)
+    if magic & ~1 != MAGIC or struct.pack(">II", *sums) != checksum:
         raise ArchiveDamaged(str(path), "its header is not what was written", hint="restore the run's folder")
     bad, commits = 0, 0
-    for number, start in enumerate(range(_HEADER, len(content) - _FRAME - size + 1, _FRAME + size), 1):
+    for number, start in enumerate(range(HEADER, len(content) - FRAME - size + 1, FRAME + size), 1):
         _, committed, found_salt, found = struct.unpack_from(">II8s8s", content, start)
         if not bad:
-            page = content[start : start + 8] + content[start + _FRAME : start + _FRAME + size]
-            sums = _checksum(page, sums, order)
+            page = content[start : start + 8] + content[start + FRAME : start + FRAME + size]
+            sums = checksum_of(page, sums, order)
             if found_salt != salt or struct.pack(">II", *sums) != found:
                 bad = number
         if bad and committed and found_salt == salt:
@@ -47,7 +47,7 @@ def check_wal(path: Path) -> None:
         raise ArchiveDamaged(str(path), problem, hint="restore the run's folder")
 
 
-def _checksum(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
+def checksum_of(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
     first, second = sums
     words = struct.unpack(f"{order}{len(content) // 4}I", content)
     for even, odd in zip(words[::2], words[1::2], strict=True):

@@ -31,6 +31,8 @@ def overlap(a: str, b: str) -> float:
 
 
 VARIABLE = re.compile(r"\{([a-z])\}")
+VARIABLES_COUNT = 6
+"""Of a pattern, at most: each one more makes it three times as long to see that a line does not fit."""
 
 
 @lru_cache(maxsize=65_536)
@@ -62,8 +64,10 @@ def _pattern(text: str) -> re.Pattern[str]:
 def match(pattern: str, line: str) -> Mapping[str, str] | None:
     """How the variables of `pattern`, each one to three words, must be bound to make it the whole line.
 
-    Both texts are as `normal` returns them; None if there is no way.
+    Both texts are as `normal` returns them; None if there is no way, or if it has more than `VARIABLES_COUNT`.
     """
+    if len(VARIABLE.findall(pattern)) > VARIABLES_COUNT:
+        return None
     found = _pattern(pattern).fullmatch(line)
     return None if found is None else found.groupdict()
 

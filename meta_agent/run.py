@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from archive.errors import ArchiveOutdated
 from archive.ledger import Ledger
 from archive.repository import Repository
-from meta_agent.config import Config, dump, parse
+from meta_agent.config import Config, dump, load
 from meta_agent.errors import BadInput, RunBusy
 
 CAPS = ("dollars", "tokens", "calls", "wall_seconds")
@@ -55,11 +55,11 @@ class RunFolder:
         """The config that the run was started with.
 
         Raises:
-            BadInput: there is no run here.
+            BadInput: there is no run here, or its config was damaged.
         """
         if not self.config.is_file():
             raise BadInput(f"{self.path} is no run: it has no config.yaml", "`mnemogen run CONFIG` starts one")
-        return parse(self.config.read_text(encoding="utf-8"), str(self.config))
+        return load(self.config)
 
     def open_ledger(self) -> Ledger:
         """The ledger for reading, also while the run goes on; one of an older version is brought up to date first.
@@ -158,7 +158,7 @@ def recap(folder: RunFolder, overrides: tuple[str, ...]) -> None:
                 f"--set {key}: of a run that was begun only {', '.join(caps)} can change",
                 "another value of that makes another run: `mnemogen run` with --name",
             )
-    write_config(folder, parse(folder.config.read_text(encoding="utf-8"), str(folder.config), overrides))
+    write_config(folder, load(folder.config, overrides))
 
 
 def find(name: str, runs: Path) -> RunFolder:

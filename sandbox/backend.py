@@ -43,6 +43,7 @@ class Limits:
         call_cpu_seconds: processor time of one request (`retrieve`, `update`, ...).
         call_wall_seconds: wall time of one request, waiting for models not included.
         stream_cpu_seconds: processor time of one stream.
+        stream_wall_seconds: wall time of all requests of one stream together.
         memory_mib: memory of the design's process with all it holds.
         processes_count: processes and threads.
         scratch_mib: size of the scratch folder.
@@ -56,6 +57,7 @@ class Limits:
     call_cpu_seconds: float = 5.0
     call_wall_seconds: float = 20.0
     stream_cpu_seconds: float = 120.0
+    stream_wall_seconds: float = 600.0
     memory_mib: int = 512
     processes_count: int = 64
     scratch_mib: int = 64

@@ -137,10 +137,11 @@ def environment(base: str = "", guest: str = GUEST) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUTF8": "1",
-        # One thread: results must not depend on the machine, and each arena of the allocator takes address space.
+        # One thread: results must not depend on the machine. One arena: each other one that the allocator makes for
+        # threads reserves 128 MiB of address space for a moment, which is what bounds the embedded sandbox's memory.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_ARENA_MAX": "1",
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
         "LANG": "C.UTF-8",

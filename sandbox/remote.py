@@ -202,6 +202,7 @@ def terms_of(limits: Limits, scratch: str, readable: tuple[str, ...], **place: b
         call_cpu_seconds=limits.call_cpu_seconds,
         call_wall_seconds=limits.call_wall_seconds,
         stream_cpu_seconds=limits.stream_cpu_seconds,
+        stream_wall_seconds=limits.stream_wall_seconds,
         memory_mib=limits.memory_mib,
         processes_count=limits.processes_count,
         scratch_mib=limits.scratch_mib,

@@ -28,10 +28,11 @@ ANSWERS = [
     json.dumps(written("import socket\n" + NOTEBOOK)),
     json.dumps(written(NOTEBOOK.replace("self.notes.append", "self.nots.append"))),
 ]
+THOUGHT = "I have read what is recalled of this place, and try what has helped there before."
 RULES = (
     Rule(model="meta", when="(?m)^Write the design", replies=tuple(ANSWERS), by="request"),
     Rule(model="meta", when="(?m)^Look at the design", reply=json.dumps(PLAN)),
-    Rule(model="agent", pick=r"^\* (.+)$", template='{"thought": "", "command": {json}}'),
+    Rule(model="agent", pick=r"^\* (.+)$", template=f'{{"thought": "{THOUGHT}", "command": {{json}}}}'),
 )
 TINY = (
     "stream.settings={tasks_count: 2, max_steps: 6}",

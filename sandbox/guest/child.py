@@ -20,7 +20,7 @@ _NEAR = 0.9  # of the limit of memory: nearer than this a refused allocation is 
 
 
 class Clocks:
-    """Bounds the time of one call, and the processor time of a whole child.
+    """Bounds the time of one call, and of all calls of a child together.
 
     They stand still while the child waits for the worker: from a frame of the child to the next of the worker.
 
@@ -34,6 +34,7 @@ class Clocks:
         self._terms = terms
         self.running = False
         self._cpu_left = self._wall_left = 0.0
+        self._stream_left = terms.stream_wall_seconds
         self._cpu_mark = self._wall_mark = 0.0
 
     def arm(self, resume: bool) -> None:
@@ -46,7 +47,9 @@ class Clocks:
     def pause(self) -> None:
         if self.running:
             self._cpu_left -= evidence.cpu_seconds(self._pid) - self._cpu_mark
-            self._wall_left -= self._wall.seconds() - self._wall_mark
+            waited = self._wall.seconds() - self._wall_mark
+            self._wall_left -= waited
+            self._stream_left -= waited
             self.running = False
 
     def breach(self) -> str:
@@ -56,7 +59,7 @@ class Clocks:
             return "cpu"
         if self.running and cpu - self._cpu_mark > self._cpu_left:
             return "cpu"
-        if self.running and self._wall.seconds() - self._wall_mark > self._wall_left:
+        if self.running and self._wall.seconds() - self._wall_mark > min(self._wall_left, self._stream_left):
             return "wall"
         return ""
 
@@ -68,7 +71,7 @@ class Clocks:
             left = min(left, self._cpu_left - (cpu - self._cpu_mark))
         left /= os.cpu_count() or 1
         if self.running:
-            left = min(left, self._wall_left - (self._wall.seconds() - self._wall_mark))
+            left = min(left, min(self._wall_left, self._stream_left) - (self._wall.seconds() - self._wall_mark))
         return max(left, 0.005)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ class Terms:
     call_cpu_seconds: float
     call_wall_seconds: float
     stream_cpu_seconds: float
+    stream_wall_seconds: float
     memory_mib: int
     processes_count: int
     scratch_mib: int

@@ -36,6 +36,7 @@ LIMITS = Limits(
     call_cpu_seconds=1.0,
     call_wall_seconds=2.0,
     stream_cpu_seconds=2.0,
+    stream_wall_seconds=12.0,
     memory_mib=256,
     processes_count=16,
     scratch_mib=4,

@@ -29,7 +29,7 @@ from sandbox.models import LiteLLMProvider
 
 pytestmark = pytest.mark.usefixtures("trusted")
 PLAYED = (
-    "evaluation.agent=llm", "stream.settings={tasks_count: 3, max_steps: 8}", "budget.evaluations=32",
+    "evaluation.agent=llm", "stream.settings={tasks_count: 3, max_steps: 8}", "budget.evaluations=48",
     "search.proposers={compose: 0.5, tune: 0.0, llm: 0.5, repairs: 1}",
 )  # fmt: skip
 
