@@ -390,11 +390,13 @@ def _hover(design: DesignView) -> str:
 
 
 def _bars(intervals: Sequence[Interval | None], colour: str) -> dict[str, object]:
+    """Error bars; none for a single stream, whose interval is everything and would hide the others."""
+    told = [interval if interval is not None and interval.n > 1 else None for interval in intervals]
     return {
         "type": "data",
         "symmetric": False,
-        "array": [_finite(i.high - i.mean) if i else None for i in intervals],
-        "arrayminus": [_finite(i.mean - i.low) if i else None for i in intervals],
+        "array": [_finite(i.high - i.mean) if i else None for i in told],
+        "arrayminus": [_finite(i.mean - i.low) if i else None for i in told],
         "thickness": 1,
         "width": 0,
         "color": colour,

@@ -59,7 +59,7 @@ class Gain:
     Attributes:
         over: the other design.
         label: what the other one is to the design: ``parent``, ``ancestor``, ``no memory``, ...
-        interval: 95 %, of this pair alone.
+        interval: 95 %, of this pair alone; of a label, a confidence sequence.
         verdict: what may be claimed. Over a parent: the run's own label, and `undecided` where it has recorded none.
             Over others: by an interval that is widened for the number of designs compared on this split (none for the
             sealed split).
@@ -433,7 +433,11 @@ class _Reader:
         label = self._label(row.id)
         if label is not None:
             gain = self._gain(row.id, DesignId(str(label["parent"])), "parent", ("validation",))
-            return None if gain is None else replace(gain, verdict=Verdict(str(label["verdict"])))
+            if gain is None:
+                return None
+            low, high = (float(str(label.get(end, at))) for end, at in (("low", -1.0), ("high", 1.0)))
+            interval = Interval(gain.interval.mean, low, high, gain.interval.n)
+            return replace(gain, interval=interval, verdict=Verdict(str(label["verdict"])))
         known = [parent for parent in row.parents if parent in self.rows]
         parents = sorted(known, key=lambda parent: -self.beliefs[parent].mean)
         gains = (self._gain(row.id, parent, "parent", ("search",)) for parent in parents)
