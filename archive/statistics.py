@@ -160,7 +160,7 @@ def posterior(scores: Sequence[float], prior_mean: float, prior_sd: float, noise
     deviations are floored at `SD_FLOOR`. Without scores it is the prior.
 
     Args:
-        prior_mean, prior_sd: for a child, `inherit` of its parent's posterior.
+        prior_mean, prior_sd: for a child, what its parent's posterior and one step give.
         noise_sd: spread of one design's scores from stream to stream.
 
     Raises:
@@ -174,17 +174,6 @@ def posterior(scores: Sequence[float], prior_mean: float, prior_sd: float, noise
     gained = len(numbers) / max(noise, SD_FLOOR) ** 2
     centre = (before * mean + gained * float(numbers.mean())) / (before + gained) if len(numbers) else mean
     return Posterior(centre, (before + gained) ** -0.5)
-
-
-def inherit(parent: Posterior, step_sd: float) -> Posterior:
-    """Return the prior of a child: its parent's posterior, widened by how far one change moves a design.
-
-    Raises:
-        ValueError: `step_sd` is negative or not finite.
-    """
-    if not math.isfinite(step_sd) or step_sd < 0:
-        raise ValueError(f"step_sd is {step_sd!r}, wanted a number of at least 0")
-    return Posterior(parent.mean, math.hypot(parent.sd, step_sd))
 
 
 def _finite(values: Sequence[float], what: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

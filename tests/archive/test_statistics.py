@@ -13,10 +13,8 @@ from scipy import stats
 from archive.statistics import (
     SD_FLOOR,
     Interval,
-    Posterior,
     Verdict,
     by_stream,
-    inherit,
     mean_interval,
     minimum_detectable_difference,
     paired_difference,
@@ -157,8 +155,6 @@ def test_posterior_of_a_textbook() -> None:
     """Prior N(0, 1), noise 1, three scores of mean 2: N(1.5, 1/2)."""
     assert posterior([1.0, 2.0, 3.0], 0.0, 1.0, 1.0) == pytest.approx((1.5, 0.5))
     assert posterior([], 0.3, 0.1, 0.2) == pytest.approx((0.3, 0.1))
-    child = inherit(Posterior(0.4, 0.03), 0.04)
-    assert child == pytest.approx((0.4, 0.05))
 
 
 @given(st.lists(score, min_size=1, max_size=20), score, st.floats(0, 2), st.floats(0, 2))
@@ -187,5 +183,3 @@ def test_posterior_takes_the_luck_out_of_the_winner() -> None:
 def test_impossible_spreads_are_refused(prior: float, noise: float) -> None:
     with pytest.raises(ValueError, match=r"finite|none below 0"):
         posterior([0.5], 0.0, prior, noise)
-    with pytest.raises(ValueError, match="at least 0"):
-        inherit(Posterior(0, 1), -0.1)
