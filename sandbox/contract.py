@@ -13,13 +13,15 @@ from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession
 
 NOTHING = (0, 0)
 _STEPS = (
-    Step("You are at shelf.\ncarrying nothing", "take cup from shelf", "You take the cup.", 0.5),
-    Step("You are at shelf.\ncarrying cup", "put cup on table", "Nothing happens.", 0.0),
+    Step("You are in kitchen.\ncupboard is closed\ncarrying nothing", "open cupboard", "A cup is in it.", 0.0),
+    Step("You are in kitchen.\ncupboard is open\ncup is in cupboard", "take cup from cupboard", "You take it.", 0.5),
+    Step("You are in kitchen.\ncupboard is open\ncarrying cup", "put cup on table", "The cup is on the table.", 0.5),
 )
+_FAILED = (Step(_STEPS[0].situation, "take cup from shelf", "Nothing happens.", 0.0),)
 _GOAL = "bring the cup to the table"
 _EPISODES = (
-    Episode("1", _GOAL, _STEPS, 0.5),
-    Episode("2", _GOAL, _STEPS[1:], 0.0),
+    Episode("1", _GOAL, _STEPS, 1.0),
+    Episode("2", _GOAL, _FAILED, 0.0),
     Episode("3", "a talk", (Step("", "", "The user lives in Ulm.", None),), None),
     Episode("4", _GOAL, (), 0.0),
     Episode("5", "naïve ☃ 任務 \u202e\x00 goal", _STEPS, 1.0),
