@@ -58,13 +58,18 @@ class Known:
         self._before = before
         self._before_bags = [bag(line) for line in before]
         self._found: dict[str, list[Bindings]] = {}
+        self._covered: dict[frozenset[str], float] = {}
 
     def coverage(self, condition: Condition) -> float:
         """The largest share of the condition's words that one line holds, in [0, 1]."""
         wanted = condition.words
-        if wanted.isdisjoint(self._words):
-            return 0.0
-        return max(len(wanted & bag) for bag in self._bags) / len(wanted)
+        found = self._covered.get(wanted)
+        if found is None:
+            found = 0.0
+            if not wanted.isdisjoint(self._words):
+                found = max(len(wanted & bag) for bag in self._bags) / len(wanted)
+            self._covered[wanted] = found
+        return found
 
     def bindings(self, pattern: str) -> list[Bindings]:
         """How the variables of `pattern` must be bound to make it a line, for each line that allows it."""
