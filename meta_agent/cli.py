@@ -154,7 +154,7 @@ def _price(config: Any, as_json: bool) -> None:
     from meta_agent.forecast import forecast
     from sandbox.models import LiteLLMProvider
 
-    with err.status("playing a few evaluations with a stand-in for each model"):
+    with err.status("rehearsing the search, and playing a few evaluations, with a stand-in for each model"):
         told = forecast(config, LiteLLMProvider())
     if as_json:
         print_json(dataclasses.asdict(told) | {"dollars": told.dollars})

@@ -12,7 +12,7 @@ from rich.table import Table
 from archive.certificate import Certificate, Sheet
 from archive.plain import number, plain, told_score
 from archive.standings import Standings
-from meta_agent.forecast import Forecast
+from meta_agent.forecast import REHEARSALS_COUNT, Forecast
 from meta_agent.progress import Progress
 from meta_agent.terminal import say
 from meta_agent.verdict import Final, Gain
@@ -178,6 +178,10 @@ def show_forecast(forecast: Forecast, cap: float | None, console: Console) -> No
         say("no model is called: it costs nothing but time", console)
         return
     say(f"in all: {told_dollars(forecast.dollars)}; about {forecast.hours:.1f} hours of waiting for models", console)
+    if forecast.dollars_range is not None:
+        (few, many), (least, most) = forecast.evaluations_range, forecast.dollars_range
+        span = f"{told_dollars(least)} to {told_dollars(most)}, {few} to {many} evaluations"
+        say(f"as the search goes, {span} ({REHEARSALS_COUNT} rehearsals)", console)
     if cap is not None and forecast.dollars is not None and forecast.dollars > cap:
         say(f"that is more than budget.dollars, {cap:g}: the run would stop there, to be resumed with more", console)
 

@@ -1,31 +1,38 @@
-"""What a job will cost, before its first call: its search is rehearsed to its end with stand-ins for workers and
-models, and each design that it begins with plays once, so that the prompts are the real ones.
+"""What a job will cost, before its first call: its search is rehearsed to its end, several times over, with stand-ins
+for workers and models; each design that it begins with plays once, and so do some that came up in the rehearsals, so
+that the prompts are the real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from design_space import Design, DesignId, catalogue
 from meta_agent.config import Config
 from meta_agent.evaluations import worker_spec
-from meta_agent.rehearsal import rehearse
+from meta_agent.rehearsal import Rehearsed, rehearse
 from meta_agent.stand_in import Counts, StandIn, added
 from meta_agent.worker import WorkerSpec, pack
 from sandbox.broker import model_brokers
 from sandbox.calls import Line, ModelSpec, Role
 from sandbox.evaluate import Evaluator
-from sandbox.gateway import Price, Provider
+from sandbox.gateway import Provider
 from sandbox.inprocess import InProcessBackend
 from sandbox.registry import find_agent
 
 SEEDS_COUNT = 4
 """Seeds that play, beside the controls."""
 SAMPLE_STREAMS = 2
+REHEARSALS_COUNT = 8
+"""Who wins, and by which way, decides how much is measured in the end: each rehearsal draws it anew."""
+OFFSPRING_COUNT = 8
+"""Designs of the rehearsals that play, and stand for all that the search makes."""
 START_SECONDS, TOKENS_PER_SECOND = 0.5, 60.0
 """Taken for how fast a model answers."""
 NOTHING: Counts = (0.0, 0.0, 0.0)
@@ -52,20 +59,22 @@ class Forecast:
     """What a job will take.
 
     Attributes:
-        evaluations: designs times streams; designs: that a model writes.
+        evaluations: designs times streams; designs: that a model writes. Means over the rehearsals, as all figures.
+        evaluations_range, dollars_range: the least and the most of all rehearsals; dollars are None if any price is.
         hours: of waiting for models, as many calls in flight as the config allows; what is computed is not in it.
     """
 
     evaluations: int
+    evaluations_range: tuple[int, int]
     designs: int
     roles: tuple[RoleForecast, ...]
+    dollars_range: tuple[float, float] | None
     hours: float
 
     @property
     def dollars(self) -> float | None:
         """None if any price is not known."""
-        known = [role.dollars for role in self.roles if role.dollars is not None]
-        return sum(known) if len(known) == len(self.roles) else None
+        return _in_all(self.roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +88,6 @@ class _Sample:
 def forecast(config: Config, provider: Provider) -> Forecast:
     """Price a job; nothing is asked of anyone.
 
-    Designs that are not known yet are taken to ask for as much as the seeds do, whose offspring they are.
-
     Args:
         provider: for prices only.
 
@@ -91,21 +98,56 @@ def forecast(config: Config, provider: Provider) -> Forecast:
     spec, specs = worker_spec(config), config.models.specs
     seeds = [catalogue.load(name) for name in config.search.seeds[:SEEDS_COUNT]]
     controls = [catalogue.load(name) for name in config.controls] if spec.models else []
-    samples = _play(spec, [*seeds, *controls] if spec.models else seeds[:1]) if specs else {}
-    rehearsed = rehearse(config, samples[seeds[0].id].episodes if samples else ())
-    counted = dict(rehearsed.asked)
-    for design, count in rehearsed.evaluations.items():
-        alike = [samples[design]] if design in samples else [samples[seed.id] for seed in seeds if seed.id in samples]
-        for sample in alike:
-            for role, asked in sample.asked.items():
-                counted[role] = added(counted.get(role, NOTHING), asked, count / len(alike))
-    roles = tuple(
-        _priced(role, model, *counted[role], provider.price(model)) for role, model in specs.items() if role in counted
-    )
+    known = _play(spec, [*seeds, *controls] if spec.models else seeds[:1]) if specs else {}
+    episodes = known[seeds[0].id].episodes if known else ()
+    rehearsals = [rehearse(config, episodes, draw) for draw in range(REHEARSALS_COUNT)]
+    offspring = _play(spec, _offspring(rehearsals, known)) if spec.models else {}
+    samples = _as_long(known | offspring)
+    alike = [samples[design] for design in offspring] or [samples[seed.id] for seed in seeds if seed.id in samples]
+    asked = [_asked(rehearsed, samples, alike) for rehearsed in rehearsals]
+    priced = [_priced(specs, counted, provider) for counted in asked]
+    every = {role: _mean([counted.get(role, NOTHING) for counted in asked]) for role in specs}
+    roles = _priced(specs, {role: counts for role, counts in every.items() if counts[0]}, provider)
     waiting = sum(r.calls * START_SECONDS + r.output_tokens / TOKENS_PER_SECOND for r in roles if r.role != "meta")
     thinking = sum(r.calls * START_SECONDS + r.output_tokens / TOKENS_PER_SECOND for r in roles if r.role == "meta")
     seconds = waiting / config.models.in_flight + thinking / max(1, config.search.generation_size)
-    return Forecast(sum(rehearsed.evaluations.values()), rehearsed.written, roles, seconds / 3_600)
+    evaluations = [rehearsed.evaluations.total() for rehearsed in rehearsals]
+    sums = [dollars for dollars in map(_in_all, priced) if dollars is not None]
+    return Forecast(
+        evaluations=round(fmean(evaluations)),
+        evaluations_range=(min(evaluations), max(evaluations)),
+        designs=round(fmean(rehearsed.written for rehearsed in rehearsals)),
+        roles=roles,
+        dollars_range=(min(sums), max(sums)) if len(sums) == len(priced) else None,
+        hours=seconds / 3_600,
+    )
+
+
+def _offspring(rehearsals: Sequence[Rehearsed], known: Collection[DesignId]) -> list[Design]:
+    """Some of the designs that the rehearsals made, each as likely as it is evaluated often."""
+    designs: dict[DesignId, Design] = {}
+    counts: Counter[DesignId] = Counter()
+    for rehearsed in rehearsals:
+        designs |= rehearsed.designs
+        counts += rehearsed.evaluations
+    made = [design for design in sorted(counts) for _ in range(counts[design]) if design not in known]
+    step = max(1, len(made) // OFFSPRING_COUNT)
+    return [designs[design] for design in dict.fromkeys(made[step // 2 :: step])]
+
+
+def _asked(rehearsed: Rehearsed, samples: Mapping[DesignId, _Sample], alike: Sequence[_Sample]) -> dict[Role, Counts]:
+    """What a rehearsed job asks of models, its evaluations included.
+
+    Args:
+        alike: stand for the designs that have not played.
+    """
+    counted = dict(rehearsed.asked)
+    for design, count in rehearsed.evaluations.items():
+        played = [samples[design]] if design in samples else alike
+        for sample in played:
+            for role, asked in sample.asked.items():
+                counted[role] = added(counted.get(role, NOTHING), asked, count / len(played))
+    return counted
 
 
 def _play(spec: WorkerSpec, designs: list[Design]) -> dict[DesignId, _Sample]:
@@ -119,7 +161,7 @@ def _play(spec: WorkerSpec, designs: list[Design]) -> dict[DesignId, _Sample]:
             with evaluator.open(design, "dry-run") as guest:
                 result = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream))
         samples[design.id] = _Sample(stand_in.seen, pack(result))
-    return _as_long(samples)
+    return samples
 
 
 def _as_long(samples: Mapping[DesignId, _Sample]) -> dict[DesignId, _Sample]:
@@ -157,6 +199,24 @@ def _line(stand_in: StandIn, max_tokens: int, scope: str) -> Line:
     return Line(stand_in, scope, "agent", max_tokens)
 
 
-def _priced(role: Role, spec: ModelSpec, calls: float, asked: float, told: float, price: Price | None) -> RoleForecast:
-    dollars = None if price is None else price.nanodollars(round(asked), round(told)) / 1e9
-    return RoleForecast(role, spec.model, round(calls), round(asked), round(told), dollars)
+def _priced(
+    specs: Mapping[Role, ModelSpec], counted: Mapping[Role, Counts], provider: Provider
+) -> tuple[RoleForecast, ...]:
+    found = []
+    for role, spec in specs.items():
+        if role in counted:
+            calls, asked, told = map(round, counted[role])
+            price = provider.price(spec)
+            dollars = None if price is None else price.nanodollars(asked, told) / 1e9
+            found.append(RoleForecast(role, spec.model, calls, asked, told, dollars))
+    return tuple(found)
+
+
+def _in_all(roles: Sequence[RoleForecast]) -> float | None:
+    known = [role.dollars for role in roles if role.dollars is not None]
+    return sum(known) if len(known) == len(roles) else None
+
+
+def _mean(counts: Sequence[Counts]) -> Counts:
+    calls, asked, told = map(fmean, zip(*counts, strict=True))
+    return calls, asked, told

@@ -12,7 +12,7 @@ from typing import Self
 
 from archive.ledger import Ledger
 from archive.repository import Repository
-from design_space import DesignId, Evaluation, Outcome
+from design_space import Design, DesignId, Evaluation, Outcome
 from meta_agent.config import Config
 from meta_agent.driver import Driver
 from meta_agent.evaluations import worker_spec
@@ -34,33 +34,36 @@ class Rehearsed:
 
     Attributes:
         evaluations: of each design.
+        designs: that were evaluated.
         written: designs that a model was asked to write.
         asked: of models, but for what evaluations ask of them.
     """
 
-    evaluations: Mapping[DesignId, int]
+    evaluations: Counter[DesignId]
+    designs: Mapping[DesignId, Design]
     written: int
     asked: Mapping[Role, Counts]
 
 
-def rehearse(config: Config, episodes: tuple[bytes, ...] = ()) -> Rehearsed:
+def rehearse(config: Config, episodes: tuple[bytes, ...] = (), draw: int = 0) -> Rehearsed:
     """Drive a search as a run would; every design holds its contract, and none is better than another but by chance.
 
     Args:
         episodes: as `worker.pack` makes them: what is kept of every evaluation, to be told to who writes designs.
+        draw: which draw of the rewards.
 
     Raises:
         BadInput: as `Driver.run`.
     """
     stand_in, specs = StandIn(), config.models.specs
-    pool = _StandInPool(worker_spec(config), episodes)
+    pool = _StandInPool(worker_spec(config), episodes, draw)
     with tempfile.TemporaryDirectory(prefix="mnemogen-rehearsal-") as folder:
         repository = Repository(Path(folder) / "archive.git")
         gateway = Gateway(specs, stand_in, _NoRecord, Caps()) if specs else nullcontext()
         with Ledger(Path(folder) / "ledger.sqlite") as ledger, gateway as models:
             Driver(config, ledger, repository, pool, Nobody(), never, lambda: 0.0, models=models).run()
     written = sum(scope.startswith("proposal/") for scope in stand_in.scopes.get("meta", ()))
-    return Rehearsed(pool.made, written, stand_in.seen)
+    return Rehearsed(pool.made, pool.designs, written, stand_in.seen)
 
 
 class _StandInPool:
@@ -68,13 +71,16 @@ class _StandInPool:
 
     Attributes:
         made: evaluations of each design.
+        designs: those designs.
     """
 
-    def __init__(self, spec: WorkerSpec, episodes: tuple[bytes, ...]) -> None:
+    def __init__(self, spec: WorkerSpec, episodes: tuple[bytes, ...], draw: int) -> None:
         self._spec = spec
         self._sources = [bench.open_source(spec.folder) for bench in spec.benches]
         self._episodes = episodes
+        self._draw = draw
         self.made: Counter[DesignId] = Counter()
+        self.designs: dict[DesignId, Design] = {}
 
     def facts(self) -> Facts:
         return Facts(DIGEST, "nothing is evaluated", DIGEST)
@@ -82,13 +88,15 @@ class _StandInPool:
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         for job in jobs:
             self.made[job.design.id] += len(job.streams)
+            self.designs[job.design.id] = job.design
             results = [(self._evaluation(job, index), index in job.keep) for index in job.streams]
             yield Done(job.number, tuple((made, self._episodes if kept else None) for made, kept in results))
 
     def _evaluation(self, job: Job, index: int) -> Evaluation:
         bench, source = self._spec.benches[job.bench], self._sources[job.bench]
         key = key_of(bench, source, DIGEST, job.design, job.split, index, job.order, job.experience)
-        return Evaluation(key, Outcome.SCORED, (float(generator("stand-in", key.digest).random()),), (1,))
+        reward = float(generator("stand-in", self._draw, key.digest).random())
+        return Evaluation(key, Outcome.SCORED, (reward,), (1,))
 
     def close(self) -> None:
         return
