@@ -52,9 +52,9 @@ class Silence:
         self.progress = progress
 
 
-def small_config() -> Config:
+def small_config(*overrides: str) -> Config:
     """An experiment of some seconds."""
-    return load(PROJECT / "configs" / "quickstart.yaml", SMALL)
+    return load(PROJECT / "configs" / "quickstart.yaml", (*SMALL, *overrides))
 
 
 def finish(
