@@ -13,13 +13,14 @@ from archive.call_book import CallBook, RoleCost
 from archive.episodes import EpisodeView, episodes
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
+from archive.overview import overview
 from archive.page import Figure, drawn, render_page, write_page
 from archive.plain import plain, plain_lines
 from archive.repository import Repository
 from archive.search_view import SearchView
 from archive.statistics import Interval, Verdict
 from archive.task_grid import task_grid
-from archive.views import NO_MEMORY, DesignView, Gain, RunView, overview
+from archive.views import NO_MEMORY, DesignView, Gain, RunView
 
 DETAILED = 50
 """Designs, the highest first, whose source and diff are in the page."""

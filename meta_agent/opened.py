@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive.ledger import Ledger
+from archive.overview import overview
 from archive.repository import Repository
-from archive.views import DesignView, RunView, overview
+from archive.views import DesignView, RunView
 from meta_agent.config import Config
 from meta_agent.errors import BadInput
 from meta_agent.run import RunFolder, find

@@ -23,6 +23,7 @@ from archive.card import Card
 from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
 from archive.ledger import Ledger
+from archive.overview import overview
 from archive.page import script_safe
 from archive.records import Decision, DesignRow, DesignStatus, Proposal, ProposalVerdict, Purpose
 from archive.report import NOTHING, render, write
@@ -230,9 +231,14 @@ class Page(HTMLParser):
 # -- summaries
 
 
+def lineage(run: Run, who: str) -> views.LineageView:
+    told = overview(run.ledger, run.repository)
+    return views.lineage_of(told, told.find(who))
+
+
 def test_overview_counts_what_happened(run: Run) -> None:
     null, chance, _, _, best, crashed, invalid = search(run)
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     assert (told.tried, told.invalid, told.duplicates, told.failed) == (9, 2, 1, 1)
     assert told.failures == (views.OutcomeCount(Outcome.CRASHED, 2),)
     assert told.evaluations == 2 * 18 + 3 * 18 + 2 == told.spent.evaluations
@@ -250,7 +256,7 @@ def test_overview_counts_what_happened(run: Run) -> None:
 
 def test_comparisons_use_fresh_streams_and_name_the_controls(run: Run) -> None:
     _, _, root, middle, _, _, _ = search(run)
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     by_label = {gain.label: gain for gain in told.comparisons}
     assert {"no memory", "random recall", "its parent"} == set(by_label)
     assert {gain.over for gain in told.comparisons if gain.label == "its parent"} == {middle, root}
@@ -268,7 +274,7 @@ def test_gain_compares_only_evaluations_that_differ_in_nothing_but_the_design(ru
         for number in range(2):
             key = EvaluationKey(design, f"s{number}", "search", order, "online", "a", 1, "g", "c")
             run.ledger.record_evaluation(Evaluation(key, Outcome.SCORED, (reward,), (1,)), Purpose.SEARCH)
-    gain = views.design_view(run.ledger, run.repository, child).gain
+    gain = overview(run.ledger, run.repository).find(child).gain
     assert gain is not None
     assert gain.interval.mean == pytest.approx(0.1)
     assert gain.interval.n == 2
@@ -276,14 +282,14 @@ def test_gain_compares_only_evaluations_that_differ_in_nothing_but_the_design(ru
 
 def test_the_runs_own_label_and_winner_count(run: Run) -> None:
     _, _, root, middle, best, _, _ = search(run)
-    assert views.design_view(run.ledger, run.repository, best).why[-1] == "promote in generation 1: top third"
+    assert overview(run.ledger, run.repository).find(best).why[-1] == "promote in generation 1: top third"
     run.ledger.record_decisions(
         [
             Decision(1, "label", "on fresh streams", best, {"verdict": "better", "parent": middle}),
             Decision(2, "winner", "cheapest of those not told apart", middle),
         ]
     )
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     gain = told.find(best).gain
     assert gain is not None
     assert (gain.verdict, gain.split, gain.over) == (Verdict.BETTER, "validation", middle)
@@ -294,7 +300,7 @@ def test_the_runs_own_label_and_winner_count(run: Run) -> None:
     assert told.best is not None
     assert told.best.id == middle
     assert "parent keyed, trajectories in generation 1: Thompson: drew .61" in told.find(best).why
-    assert root in {ancestor.id for ancestor in views.lineage(run.ledger, run.repository, best).ancestors}
+    assert root in {ancestor.id for ancestor in lineage(run, best).ancestors}
 
 
 def test_equal_designs_are_not_called_better(tmp_path: Path) -> None:
@@ -308,7 +314,7 @@ def test_equal_designs_are_not_called_better(tmp_path: Path) -> None:
             )
             for design in (root, *children):
                 run.earn(design, 0.5, 5)
-            told = views.overview(run.ledger, run.repository)
+            told = overview(run.ledger, run.repository)
             claims += sum(d.gain is not None and d.gain.verdict is Verdict.BETTER for d in told.designs)
     assert claims <= 1
 
@@ -324,7 +330,7 @@ def test_rank_shrinks_a_lucky_score_on_one_stream(run: Run) -> None:
             noise = 0.0 if design == lucky else (0.15 if (number + chance.randrange(2)) % 2 else -0.15)
             key = EvaluationKey(design, f"s{number}", "search", 0, "online", "a", 1, "g", "c")
             run.ledger.record_evaluation(Evaluation(key, Outcome.SCORED, (level + noise,), (1,)), Purpose.SEARCH)
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     assert told.best is not None
     assert told.best.id == steady
     assert told.find(lucky).believed is not None
@@ -333,27 +339,27 @@ def test_rank_shrinks_a_lucky_score_on_one_stream(run: Run) -> None:
 def test_designs_are_found_by_id_prefix_and_name(run: Run) -> None:
     *_, best, crashed, _ = search(run)
     for who in (best, best[:6], "keyed-credit", "KEYED-CREDIT"):
-        assert views.design_view(run.ledger, run.repository, who).id == best
+        assert overview(run.ledger, run.repository).find(who).id == best
     with pytest.raises(UnknownDesign, match=r"did you mean .*keyed-credit"):
-        views.design_view(run.ledger, run.repository, "keyed-credt")
+        overview(run.ledger, run.repository).find("keyed-credt")
     with pytest.raises(UnknownDesign, match="no design"):
-        views.design_view(run.ledger, run.repository, "")
+        overview(run.ledger, run.repository).find("")
     run.add("broken")
     with pytest.raises(UnknownDesign, match=f"fits 2 designs: .*{crashed}"):
-        views.design_view(run.ledger, run.repository, "broken")
+        overview(run.ledger, run.repository).find("broken")
 
 
 def test_lineage_lists_each_ancestor_once_and_the_children(run: Run) -> None:
     _, _, root, middle, best, crashed, invalid = search(run)
-    told = views.lineage(run.ledger, run.repository, best)
+    told = lineage(run, best)
     assert [ancestor.id for ancestor in told.ancestors] == [middle, root]
-    children = views.lineage(run.ledger, run.repository, root).children
+    children = lineage(run, root).children
     assert [child.id for child in children] == [middle, best, crashed, invalid]
 
 
 def test_task_grid_holds_whole_streams_only(run: Run) -> None:
     search(run)
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     grid = task_grid.task_grid(run.ledger, told.ranked, columns=20)
     assert len(grid.streams) == 18
     assert grid.positions == tuple(range(6)) * 3
@@ -436,7 +442,7 @@ def test_malformed_episode_is_an_error_that_names_it(content: bytes) -> None:
 def test_page_holds_the_answer_and_its_parts(run: Run) -> None:
     *_, best, _, invalid = search(run)
     page = Page(run.page())
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     assert told.best is not None
     for expected in (
         "kitchen nights",
@@ -485,7 +491,7 @@ def test_every_score_has_an_interval_and_n(run: Run) -> None:
     for found in re.finditer(r'<span class="mean">[^<]*</span>', page):
         after = page[found.end() : found.end() + 120]
         assert re.match(r'\s*<span class="ci">\[[^<]+, [^<]+\]</span>\s*<span class="n">n=\d+</span>', after), after
-    figure = score_figure(views.overview(run.ledger, run.repository))
+    figure = score_figure(overview(run.ledger, run.repository))
     assert figure is not None
     for text in figure.data[0].hovertext:
         assert re.search(r"search \.\d{3} \[.*\] n=\d+", text)
@@ -569,7 +575,7 @@ def strings(value: object) -> Iterator[str]:
 
 
 def test_empty_run_renders(run: Run) -> None:
-    told = views.overview(run.ledger, run.repository)
+    told = overview(run.ledger, run.repository)
     assert (told.best, told.designs, told.tried) == (None, (), 0)
     page = Page(run.page())
     assert "This run has no designs yet." in page.words

@@ -17,9 +17,9 @@ from small_runs import PROJECT, archive_of, finish, small_config
 
 from archive.episodes import episodes
 from archive.ledger import Ledger
+from archive.overview import overview
 from archive.records import DesignStatus, Purpose
 from archive.repository import Repository
-from archive.views import overview
 from design_space import Outcome
 from meta_agent.config import Config, dump
 from meta_agent.errors import BadInput, Interrupted, RunBusy
