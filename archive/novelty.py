@@ -6,12 +6,12 @@ import ast
 import hashlib
 import json
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from design_space import DesignId
+from design_space.source import Problem, parse
 from design_space.space import Value
 
 _SHINGLE = 5
@@ -19,6 +19,8 @@ _TOKEN = re.compile(r"#[^\n]*|(\w+|[^\w\s])")
 _WORD = re.compile(r"\w+")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SILENT = {"type_comment", "kind", "ctx", "type_ignores"}
+"""Fields that say nothing of what a node means."""
 _REFLECTION = {"locals", "vars", "eval", "exec"}
 _KNOWN_BASES = {"Memory", "ABC", "object", "Protocol", "NamedTuple", "Generic", "Enum", "StrEnum", "Exception"}
 
@@ -35,17 +37,16 @@ def fingerprint(source: str, params: Mapping[str, Value] | None = None) -> str:
     Raises:
         ValueError: the source is not Python.
     """
+    tree = parse(source)
+    if isinstance(tree, Problem):
+        raise ValueError(str(tree))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-        shape = "".join(_Printer(_Names(tree)).print(tree, {}))
-    except SyntaxError as error:
-        raise ValueError(f"line {error.lineno or 0} is not Python: {error.msg}") from error
+        printer = _Printer(_Names(tree))
+        printer.print(tree, {})
     except (RecursionError, MemoryError) as error:
         raise ValueError("the source is nested too deeply") from error
     values = json.dumps(dict(params or {}), sort_keys=True)
-    return hashlib.sha256(f"{shape}\n{values}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(f"{''.join(printer.out)}\n{values}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def similarity(a: str, b: str) -> float:
@@ -175,70 +176,75 @@ class _Printer:
     """Prints a tree without positions, in one form for every version of Python, with canonical names.
 
     `scope` maps each visible local name to its canonical one: ``d.i`` for the i-th name of the function at depth d.
+
+    Attributes:
+        out: the pieces of what is printed.
     """
 
     def __init__(self, names: _Names) -> None:
         self._names = names
         self._private: dict[str, str] = {}
         self._depth = 0
+        self.out: list[str] = []
 
-    def print(self, node: Any, scope: Mapping[str, str]) -> Iterator[str]:
+    def print(self, node: Any, scope: Mapping[str, str]) -> None:
         if isinstance(node, list):
-            yield "["
+            self.out.append("[")
             for part in node:
-                yield from self.print(part, scope)
-            yield "]"
+                self.print(part, scope)
+            self.out.append("]")
         elif isinstance(node, _FUNCTIONS):
-            yield from self._function(node, scope, scope)
+            self._function(node, scope, scope)
         elif isinstance(node, ast.ClassDef):
-            yield from self._class(node, scope)
+            self._class(node, scope)
         elif isinstance(node, _COMPREHENSIONS):
             targets = [generator.target for generator in node.generators]
-            yield from self._fields(node, self._inner(scope, _ordered(targets, _bound_in(targets))))
+            self._fields(node, self._inner(scope, _ordered(targets, _bound_in(targets))))
             self._depth -= 1
         elif isinstance(node, ast.AST):
-            yield from self._fields(node, scope)
+            self._fields(node, scope)
         else:
-            yield f"{type(node).__name__}:{hex(node) if type(node) is int else repr(node)};"
+            self.out.append(f"{type(node).__name__}:{hex(node) if type(node) is int else repr(node)};")
 
-    def _fields(self, node: ast.AST, scope: Mapping[str, str]) -> Iterator[str]:
-        yield f"({type(node).__name__} "
+    def _fields(self, node: ast.AST, scope: Mapping[str, str]) -> None:
+        out = self.out
+        out.append(f"({type(node).__name__} ")
         for name, value in ast.iter_fields(node):
-            if value is None or value == [] or name in ("type_comment", "kind", "ctx", "type_ignores"):
+            if value is None or value == [] or name in _SILENT:
                 if isinstance(node, ast.Constant) and name == "value":
-                    yield "value=None;"
+                    out.append("value=None;")
                 continue
-            yield f"{name}="
+            out.append(f"{name}=")
             if name == "body" and isinstance(value, list):
                 value = self._meaningful(value)
             if isinstance(value, str) and not isinstance(node, ast.Constant):
-                yield f"{self._name(value, node, scope)};"
+                out.append(f"{self._name(value, node, scope)};")
             elif name == "names" and isinstance(node, ast.Global | ast.Nonlocal):
-                yield "".join(f"{self._name(part, node, scope)};" for part in value)
+                out.append("".join(f"{self._name(part, node, scope)};" for part in value))
             else:
-                yield from self.print(value, scope)
-        yield ")"
+                self.print(value, scope)
+        out.append(")")
 
-    def _class(self, node: ast.ClassDef, scope: Mapping[str, str]) -> Iterator[str]:
+    def _class(self, node: ast.ClassDef, scope: Mapping[str, str]) -> None:
         """Print a class; what its body binds are attributes, which its methods do not see as variables."""
         names = _bound_in(node.body)
         own = {name: canonical for name, canonical in scope.items() if name not in names}
-        yield f"(ClassDef {self._name(node.name, node, scope)};"
+        self.out.append(f"(ClassDef {self._name(node.name, node, scope)};")
         for part in (node.bases, node.keywords, node.decorator_list):
-            yield from self.print(part, scope)
+            self.print(part, scope)
         for statement in self._meaningful(node.body):
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from self._function(statement, own, scope)
+                self._function(statement, own, scope)
             else:
-                yield from self.print(statement, own)
-        yield ")"
+                self.print(statement, own)
+        self.out.append(")")
 
     def _function(
         self,
         node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
         scope: Mapping[str, str],
         closure: Mapping[str, str],
-    ) -> Iterator[str]:
+    ) -> None:
         """Print a function: name, defaults and decorators belong to `scope`, its body sees `closure`."""
         arguments = node.args
         listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
@@ -246,24 +252,24 @@ class _Printer:
         fixed = self._names.keywords
         if isinstance(node, ast.Lambda):
             body: list[ast.stmt] = [ast.Expr(node.body)]
-            yield "(Lambda "
+            self.out.append("(Lambda ")
         else:
             body = self._meaningful(node.body)
-            yield f"({type(node).__name__} {self._name(node.name, node, scope)};"
-            yield from self.print(node.decorator_list, scope)
+            self.out.append(f"({type(node).__name__} {self._name(node.name, node, scope)};")
+            self.print(node.decorator_list, scope)
             if node.name == "__init__":  # the host passes the design's parameters by name
                 fixed = fixed | {argument.arg for argument in listed[1:]}
-        yield from self.print(arguments.defaults, scope)
-        yield from self.print([default or ast.Pass() for default in arguments.kw_defaults], scope)
+        self.print(arguments.defaults, scope)
+        self.print([default or ast.Pass() for default in arguments.kw_defaults], scope)
         passed = [argument.arg for argument in (*listed, *starred)]
         local = [name for name in _ordered(body, _bound_in(body)) if name not in passed]
         inner = self._inner(closure, [name for name in (*passed, *local) if name in local or name not in fixed])
         for name in fixed.intersection(passed):
             inner.pop(name, None)
         counts = len(arguments.posonlyargs), len(arguments.args), bool(arguments.vararg), bool(arguments.kwarg)
-        yield f"{counts}{[inner.get(name, name) for name in passed]}"
-        yield from self.print(body, inner)
-        yield ")"
+        self.out.append(f"{counts}{[inner.get(name, name) for name in passed]}")
+        self.print(body, inner)
+        self.out.append(")")
         self._depth -= 1
 
     def _inner(self, scope: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

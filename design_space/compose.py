@@ -184,9 +184,9 @@ def read(design: Design) -> Genome | None:
 def _genome(id_: DesignId, text: str, params: tuple[tuple[str, Value], ...]) -> Genome | None:
     """Args: id_: tells 1 from 1.0, which are equal as values."""
     try:
-        space = source.space_of(text) or Space()
-        return _read(ast.parse(text), space.fill(dict(params)))
-    except (SyntaxError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        tree, space = source.parse(text), source.space_of(text) or Space()
+        return None if isinstance(tree, source.Problem) else _read(tree, space.fill(dict(params)))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         # Whatever is not written in the form that `Genome` writes is no genome; there is nothing to repair.
         return None
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -28,6 +28,11 @@ ROOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = MappingProxyType(
     }
 )
 """For each base class: the methods that a design owes, and those that it is given."""
+
+_KINDS: Mapping[str, tuple[Callable[..., Parameter], inspect.Signature]] = MappingProxyType(
+    {kind.__name__: (kind, inspect.signature(kind)) for kind in (Int, Float, Choice)}
+)
+"""What a parameter may be, by name, and what it takes."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -54,11 +59,10 @@ def space_of(source: str) -> Space | None:
 
     None where it declares none, or in a way that `validate` reports. Never raises, never executes any of it.
     """
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        return None
     try:
-        module = Module.read(tree)
+        module = read(source)
+        if isinstance(module, Problem):
+            return None
         design = module.design()
         node = None if design is None else module.attribute(design, "SPACE")
         return None if node is None else read_space(node, module)
@@ -68,18 +72,17 @@ def space_of(source: str) -> Space | None:
 
 def class_name(source: str) -> str | None:
     """Return the name of the design's class; None if there is not exactly one. Never raises."""
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        return None
     try:
-        design = Module.read(tree).design()
+        module = read(source)
+        design = None if isinstance(module, Problem) else module.design()
     except RecursionError:
         return None
     return None if design is None else design.name
 
 
+@lru_cache(maxsize=8)  # few, as one may be large: a design is checked, read and told from others in one go
 def parse(source: str) -> ast.Module | Problem:
-    """The syntax tree; what could overwhelm the parser is refused before."""
+    """The syntax tree, which nobody may change; what could overwhelm the parser is refused before."""
     if len(source) > MAX_CHARS:
         return Problem(0, f"the source has {len(source):,} characters, at most {MAX_CHARS:,} are taken")
     if "\0" in source:
@@ -106,23 +109,32 @@ def parse(source: str) -> ast.Module | Problem:
     return tree
 
 
+@lru_cache(maxsize=8)
+def read(source: str) -> Module | Problem:
+    """What the checks need to know; raises RecursionError where the code is nested too deeply."""
+    tree = parse(source)
+    return tree if isinstance(tree, Problem) else Module.read(tree)
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
     """What the checks need to know of a module.
 
     Attributes:
+        nodes: of the tree, outer ones first.
         origins: local name -> the full name of what it was imported as.
         classes: the classes that are visible at the module's top level.
     """
 
-    tree: ast.Module
+    nodes: Sequence[ast.AST]
     origins: Mapping[str, str]
     classes: Mapping[str, Class]
 
     @classmethod
     def read(cls, tree: ast.Module) -> Module:
         origins: dict[str, str] = {}
-        for node in ast.walk(tree):
+        nodes = tuple(ast.walk(tree))
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 for alias in node.names:
                     origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
@@ -134,7 +146,7 @@ class Module:
         for statement in statements(tree.body):
             if isinstance(statement, ast.ClassDef):
                 classes[statement.name] = Class.read(statement)
-        return cls(tree, origins, classes)
+        return cls(nodes, origins, classes)
 
     def name_of(self, node: ast.expr) -> str | None:
         """The last part of the name of what `node` refers to, as it was imported; None if it is no name."""
@@ -275,16 +287,21 @@ def read_space(node: ast.expr, module: Module) -> Space:
 
 
 def _parameter(name: str, node: ast.expr, module: Module, wrong: str) -> Parameter:
-    kinds: Mapping[str, Callable[..., Parameter]] = {"Int": Int, "Float": Float, "Choice": Choice}
-    kind = kinds.get(module.name_of(node.func) or "") if isinstance(node, ast.Call) else None
-    if kind is None or not isinstance(node, ast.Call) or any(keyword.arg is None for keyword in node.keywords):
+    called = module.name_of(node.func) if isinstance(node, ast.Call) else None
+    if (
+        called is None
+        or called not in _KINDS
+        or not isinstance(node, ast.Call)
+        or any(keyword.arg is None for keyword in node.keywords)
+    ):
         raise ValueError(f"{wrong}; parameter {cut(name)!r} is no Int, Float or Choice")
     values = [_literal(argument, name) for argument in node.args]
     named = {keyword.arg: _literal(keyword.value, name) for keyword in node.keywords if keyword.arg}
+    kind, signature = _KINDS[called]
     try:
-        bound = inspect.signature(kind).bind(*values, **named)
+        bound = signature.bind(*values, **named)
     except TypeError as error:
-        raise ValueError(f"parameter {cut(name)!r} of SPACE: {error}; it takes {inspect.signature(kind)}") from error
+        raise ValueError(f"parameter {cut(name)!r} of SPACE: {error}; it takes {signature}") from error
     bound.apply_defaults()
     if kind is Choice:
         options, default = bound.args

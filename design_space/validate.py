@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
 from design_space.foreign import wrap
-from design_space.source import ROOTS, Class, Function, Module, Problem, class_name, cut, parse, read_space, space_of
+from design_space.source import ROOTS, Class, Function, Module, Problem, class_name, cut, read, read_space, space_of
 from design_space.space import Space
 
 __all__ = ["Problem", "class_name", "space_of", "validate"]
@@ -88,12 +88,11 @@ def validate(source: str) -> tuple[Problem, ...]:
 
     Never raises, never executes any of it. At most thirty problems are told.
     """
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        return (tree,)
     try:
-        module = Module.read(tree)
-        found = {*_imports(tree), *_calls(module), *_design_problems(module)}
+        module = read(source)
+        if isinstance(module, Problem):
+            return (module,)
+        found = {*_imports(module), *_calls(module), *_design_problems(module)}
     except RecursionError:
         return (Problem(0, "the code is nested too deeply; split it into functions"),)
     return tuple(sorted(found, key=lambda problem: (problem.line, problem.message))[:MAX_PROBLEMS])
@@ -172,20 +171,20 @@ def _foreign_problems(design: Class, module: Module) -> Iterator[Problem]:
         yield Problem(node.lineno, f"{place}{problem.message}")
 
 
-def _imports(tree: ast.Module) -> Iterator[Problem]:
-    for node in ast.walk(tree):
+def _imports(module: Module) -> Iterator[Problem]:
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _import(node.lineno, alias.name, f"import {alias.name}")
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield Problem(node.lineno, "a relative import; a design is one module, import from design_space by name")
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
+            origin = node.module or ""
             for alias in node.names:
-                whole = f"{module}.{alias.name}"
-                looked_up = whole if whole in REFUSED_MODULES else module
-                told = list(_import(node.lineno, looked_up, f"from {module} import {alias.name}"))
-                yield from told or _member(node.lineno, module, alias.name)
+                whole = f"{origin}.{alias.name}"
+                looked_up = whole if whole in REFUSED_MODULES else origin
+                told = list(_import(node.lineno, looked_up, f"from {origin} import {alias.name}"))
+                yield from told or _member(node.lineno, origin, alias.name)
 
 
 def _import(line: int, module: str, text: str) -> Iterator[Problem]:
@@ -212,8 +211,8 @@ def _member(line: int, module: str, name: str) -> Iterator[Problem]:
 
 
 def _calls(module: Module) -> Iterator[Problem]:
-    own = {node.name for node in ast.walk(module.tree) if isinstance(node, Function)} | set(module.origins)
-    for node in ast.walk(module.tree):
+    own = {node.name for node in module.nodes if isinstance(node, Function)} | set(module.origins)
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
             if name in REFUSED_CALLS and name not in own:
