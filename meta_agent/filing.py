@@ -38,15 +38,14 @@ class Filing:
         entries = [(_card(generation, slot), slot.draft.design) for slot in generation.slots if slot.novel]
         commits = {done.id: done.commit for done in self._repository.commit(entries)}
         filed = {proposal.sequence for proposal in self._ledger.proposals(generation.number)}
-        if not filed:
+        missing = [slot for slot in generation.slots if slot.sequence not in filed]
+        if missing:
+            novel = [slot for slot in missing if slot.novel]
+            unknown = [slot for slot in novel if slot.draft.design.id not in self._known]
             self._ledger.record_generation(
-                designs=[
-                    _row(generation, slot, commits[slot.draft.design.id])
-                    for slot in generation.slots
-                    if slot.novel and slot.draft.design.id not in self._known
-                ],
-                proposals=[_proposal(generation, slot) for slot in generation.slots],
-                decisions=[decision for slot in generation.slots if slot.novel for decision in _why(generation, slot)],
+                designs=[_row(generation, slot, commits[slot.draft.design.id]) for slot in unknown],
+                proposals=[_proposal(generation, slot) for slot in missing],
+                decisions=[decision for slot in novel for decision in _why(generation, slot)],
             )
 
     def compare(self, search: Search, generation: Generation) -> None:

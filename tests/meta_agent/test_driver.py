@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -151,3 +152,17 @@ def test_the_repository_is_a_plain_git_repository(finished: Path, tmp_path: Path
         ["git", "-C", str(target), "log", "--all", "--oneline"], check=True, capture_output=True, text=True, timeout=60
     )
     assert len(shown.stdout.splitlines()) == len(Repository(RunFolder(finished).repository, read_only=True).ids())
+
+
+def test_proposals_that_were_lost_are_filed_again_beside_those_that_were_not(tmp_path: Path, trusted: None) -> None:
+    config = small_config("budget={evaluations: 40}")
+    finish(tmp_path, config)
+    ledger = RunFolder(tmp_path).ledger
+    with Ledger(ledger, read_only=True) as before:
+        filed = before.proposals()
+    with sqlite3.connect(ledger) as database:
+        database.execute("DELETE FROM proposals WHERE sequence = ?", (filed[-2].sequence,))
+    database.close()
+    finish(tmp_path, config)
+    with Ledger(ledger, read_only=True) as after:
+        assert {p.sequence: p for p in after.proposals()} == {p.sequence: p for p in filed}
