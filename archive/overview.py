@@ -84,12 +84,12 @@ class _Reader:
         self.by_design: dict[DesignId, list[Recorded]] = defaultdict(list)
         for recorded in self.recorded:
             self.by_design[recorded.evaluation.key.design].append(recorded)
+        self.control = {id_ for id_ in self.rows if _is_control(self.by_design[id_])}
         self.scores = {
-            (id_, split): _Scores(tuple(r.evaluation for r in self.by_design[id_] if r.evaluation.key.split == split))
+            (id_, split): _Scores(tuple(e for e in self._worth(id_) if e.key.split == split))
             for id_ in self.rows
             for split in ("search", "validation", "sealed")
         }
-        self.control = {id_ for id_ in self.rows if _is_control(self.by_design[id_])}
         self.pooled = {decision.subject for decision in self.decisions if decision.kind == "same"}
         # That a design does not work says nothing of what it was made of, nor does the same one over again.
         works = [id_ for id_ in self.rows if not self._aside(id_)]
@@ -138,6 +138,11 @@ class _Reader:
             generations=len({row.generation for row in self.rows.values()}),
             decisions=tuple(map(self._decision, self.decisions)),
         )
+
+    def _worth(self, id_: DesignId) -> list[Evaluation]:
+        """What speaks of a design's worth: a control of another design, such as the leak alarm's, does not."""
+        yardstick = id_ in self.control
+        return [r.evaluation for r in self.by_design[id_] if yardstick or r.purpose is not Purpose.CONTROL]
 
     def _aside(self, id_: DesignId) -> bool:
         """It does not work, or is no other than an earlier one: nothing is believed of it."""

@@ -70,8 +70,7 @@ class Watched:
 
     def __init__(self, pool: Pool, config: Config, half: int, act: Callable[[], None]) -> None:
         self._pool = pool
-        self._bench = worker_spec(config).benches[0]
-        self._source = self._bench.open_source(str(Path.cwd()))
+        self._benches = [(bench, bench.open_source(str(Path.cwd()))) for bench in worker_spec(config).benches]
         self._half = half
         self._act = act
         self._digest = ""
@@ -86,7 +85,8 @@ class Watched:
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         for job in jobs:
-            names = (key_of(self._bench, self._source, self._digest, job.design, job.split, i) for i in job.streams)
+            bench = self._benches[job.bench]
+            names = (key_of(*bench, self._digest, job.design, job.split, index) for index in job.streams)
             self.asked.update(key.digest for key in names)
         for done in self._pool.run(jobs, late):
             if done is not None:

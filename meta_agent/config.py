@@ -166,6 +166,8 @@ class FinalConfig(Strict):
     Attributes:
         candidates: the best designs of the search that see further streams before one of them is the winner.
         confirm_streams: how many further streams of the search split those see.
+        impossible_streams: streams of the source `impossible` that the candidates play first; one that gets more right
+            than chance explains stops the run. 0 leaves the leak alarm off.
         validation_streams: fresh streams on which the winner is compared with its ancestors and the controls.
         line: steps by which the winner came about, the last ones, that are labelled on these streams: which of them
             made it better?
@@ -173,6 +175,7 @@ class FinalConfig(Strict):
 
     candidates: int = Field(default=3, ge=1, le=100)
     confirm_streams: int = Field(default=8, ge=0)
+    impossible_streams: int = Field(default=1, ge=0)
     validation_streams: int = Field(default=16, ge=2)
     line: int = Field(default=4, ge=0, le=100)
 

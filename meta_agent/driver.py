@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from archive.ledger import Ledger
+from archive.plain import plain
 from archive.records import Decision, Purpose
 from archive.repository import Repository
 from archive.search_book import SearchBook
@@ -23,11 +24,12 @@ from meta_agent.believing import labels
 from meta_agent.coach import Asked, Coach, begun_with, standing
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
-from meta_agent.errors import BadInput
-from meta_agent.evaluations import Evaluations, worker_spec
+from meta_agent.errors import BadInput, LeakAlarm
+from meta_agent.evaluations import IMPOSSIBLE_BENCH, Evaluations, worker_spec
 from meta_agent.filing import Filing
 from meta_agent.generation import Generation
 from meta_agent.insights import InsightStore
+from meta_agent.leak import leak_in
 from meta_agent.llm import LLMProposer
 from meta_agent.pairwise import Judge
 from meta_agent.policy import Request
@@ -41,6 +43,7 @@ from meta_agent.tune import TuneProposer
 from meta_agent.verdict import Final, compare, scores_of
 from sandbox.calls import Line
 from sandbox.gateway import Gateway
+from sandbox.streams import impossible
 
 BARREN_GENERATIONS = 3
 """In a row without any new design, after which a search ends."""
@@ -137,6 +140,7 @@ class Driver:
         Raises:
             BadInput: the budget does not pay for the least that a run does, or an earlier session had another sandbox.
             Interrupted: a signal asked for a stop; everything that was recorded is kept.
+            LeakAlarm: a finalist knows answers that are drawn at random.
             SandboxUnavailable: the machine is at fault.
             ModelFault: a model is, or a cap of the budget is reached; what was recorded is kept.
             ArchiveError: the archive cannot be read or written.
@@ -148,7 +152,9 @@ class Driver:
             search = self._make_search(self._config, self._writer(insights))
             prompts, asked = self._config.search.prompts, self._asked()
             self._search(search, Coach(self._config.seed, prompts.expansions, book, insights, asked))
-        winner = self._confirm(search)
+        finalists = self._finalists(search)
+        self._watch_for_leaks(search, finalists)
+        winner = self._confirm(search, finalists)
         return self._validate(search, winner)
 
     def _writer(self, insights: InsightStore) -> BatchProposer | None:
@@ -257,19 +263,47 @@ class Driver:
         ]
         self._filing.decide(generation.number, decisions)
 
-    def _confirm(self, search: Search) -> DesignId:
-        """Choose the winner: the best few of the search see further streams, then the best posterior mean wins."""
-        final = self._config.final
-        best = search.ranked()[: final.candidates]
+    def _finalists(self, search: Search) -> list[DesignId]:
+        """The best few of the search, one of which will be the winner."""
+        best = search.ranked()[: self._config.final.candidates]
         if not best:
             raise BadInput("no design was scored, not even a seed", "see `mnemogen designs` for the reasons")
+        return best
+
+    def _watch_for_leaks(self, search: Search, finalists: Sequence[DesignId]) -> None:
+        """Have the finalists play streams whose answers are drawn at random; that says nothing of their worth.
+
+        Raises:
+            LeakAlarm: one of them gets more right than chance explains.
+        """
+        count = self._config.final.impossible_streams
+        if count == 0:
+            return
+        self._progress.phase = "looking for leaks"
+        wanted = [Request(design, tuple(range(count)), IMPOSSIBLE_BENCH) for design in finalists]
+        told = self._evaluations.have(search.designs, wanted, "validation", Purpose.CONTROL)
+        found = {request.design: leak_in(evaluations, impossible.CHANCE) for request, evaluations in told}
+        alarms = {design: leak for design, leak in found.items() if leak.alarm}
+        if not alarms:
+            return
+        self._filing.alarm(search.generation, alarms)
+        named = [f"{design} ({plain(search.designs[design].name, 80)}): {leak}" for design, leak in alarms.items()]
+        raise LeakAlarm(
+            f"leak alarm: {'; '.join(named)}. Either the boundary leaks answers, or the design reads what it must not"
+            " see: no score of this run can be believed",
+            f"`mnemogen show {self._config.name} {next(iter(alarms))}` shows its source; find out how it knew, and"
+            " report it as SECURITY.md says; a source or agent of your own may be what tells it",
+        )
+
+    def _confirm(self, search: Search, finalists: Sequence[DesignId]) -> DesignId:
+        """Choose the winner: the finalists see further streams, then the best posterior mean wins."""
         self._progress.phase = "confirming the best"
         start = self._config.search.rungs[-1]
-        streams = tuple(range(start, start + final.confirm_streams))
-        wanted = [Request(design, streams) for design in best]
+        streams = tuple(range(start, start + self._config.final.confirm_streams))
+        wanted = [Request(design, streams) for design in finalists]
         for request, evaluations in self._evaluations.have(search.designs, wanted, "search", Purpose.SEARCH):
             self._observe(search, request, evaluations)
-        return max(best, key=lambda design: search.believed(design).mean)
+        return max(finalists, key=lambda design: search.believed(design).mean)
 
     def _validate(self, search: Search, winner: DesignId) -> Final:
         """Measure the winner, its ancestors and the controls on streams that nothing was chosen by."""
@@ -283,7 +317,7 @@ class Driver:
         told = self._evaluations.have(search.designs, requests, "validation", Purpose.VALIDATION)
         scores = scores_of(told)
         final = compare(winner, search.designs, rivals, controls, scores)
-        generation = max(member.generation for member in search.members.values())
+        generation = search.generation
         self._filing.decide(generation, labels(steps, scores, generation))
         self._conclude(search, final, generation)
         return final
@@ -305,7 +339,9 @@ class Driver:
         """Evaluations that the end of the run takes at most."""
         final = self._config.final
         measured = 4 + len(self._config.controls) + final.line
-        return final.candidates * final.confirm_streams + final.validation_streams * measured
+        return (
+            final.candidates * (final.confirm_streams + final.impossible_streams) + final.validation_streams * measured
+        )
 
     def _count(self, generation: Generation) -> None:
         self._progress.tried += len(generation.slots)

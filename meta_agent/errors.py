@@ -3,6 +3,7 @@
 MnemogenError (1)
 ├── BadInput (2)          what the user gave cannot be used; nothing was changed
 ├── RunBusy (2)           another process holds the run's folder
+├── LeakAlarm (7)         a design knows answers that nobody can know; the run's scores mean nothing
 └── Interrupted (130)     stopped by a signal; `resume` goes on
 """
 
@@ -29,6 +30,10 @@ class BadInput(MnemogenError):
 
 class RunBusy(MnemogenError):
     code = 2
+
+
+class LeakAlarm(MnemogenError):
+    code = 7
 
 
 class Interrupted(MnemogenError):

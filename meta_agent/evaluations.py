@@ -19,10 +19,14 @@ from sandbox.backend import SandboxUnavailable
 from sandbox.calls import Role
 from sandbox.evaluate import Setting
 from sandbox.registry import asks_a_model, lacking
+from sandbox.streams import impossible
 from sandbox.streams.base import Split
 
 CHUNK = 8
 """Streams of one job: enough to pay for its sandbox, few enough to keep all workers busy at the end of a batch."""
+
+IMPOSSIBLE_BENCH = 1
+"""Of a search's workers: where answers are drawn at random, see `final.impossible_streams`."""
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{4,}")
 
@@ -58,9 +62,12 @@ def worker_spec(config: Config, extras: tuple[str, ...] = ()) -> WorkerSpec:
         config=f"{evaluation.limits.digest}/{evaluation.recall_chars}/{embedder}/{models}",
     )
     sandbox = config.sandbox
+    benches = [Bench(config.stream.source, config.stream.settings, setting, config.seed)]
+    if config.final.impossible_streams:
+        benches.append(Bench(impossible.NAME, {}, setting, config.seed))
     return WorkerSpec(
         run=config.name,
-        benches=(Bench(config.stream.source, config.stream.settings, setting, config.seed),),
+        benches=tuple(benches),
         folder=str(Path.cwd()),
         limits=evaluation.limits,
         backend=sandbox.backend,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from archive.card import Card
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
-from archive.records import Decision, DesignRow, Json, Proposal, ProposalVerdict
+from archive.records import Decision, DesignRow, DesignStatus, Json, Proposal, ProposalVerdict
 from archive.repository import Repository
-from design_space import DesignId
+from design_space import DesignId, Outcome
 from meta_agent.generation import Generation, Slot
+from meta_agent.leak import Leak
 from meta_agent.search import Search
 
 
@@ -58,6 +60,13 @@ class Filing:
                 reason = f"{gain} against its parent {parent}, on streams that chose the parent: nothing is claimed"
                 decisions.append(Decision(generation.number, "compared", reason, design))
         self.decide(generation.number, decisions)
+
+    def alarm(self, generation: int, alarms: Mapping[DesignId, Leak]) -> None:
+        """Write down who raised the leak alarm: it broke a rule, so it is valid no longer."""
+        decisions = [Decision(generation, "alarm", str(leak), design, asdict(leak)) for design, leak in alarms.items()]
+        self.decide(generation, decisions)
+        for design, leak in alarms.items():
+            self._ledger.record_status(design, DesignStatus.INVALID, f"{Outcome.POLICY}: {leak}")
 
     def decide(self, generation: int, decisions: Sequence[Decision]) -> None:
         """Record decisions, but for those that an earlier session has recorded already."""

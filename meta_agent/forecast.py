@@ -18,7 +18,7 @@ from meta_agent.config import Config
 from meta_agent.evaluations import worker_spec
 from meta_agent.rehearsal import Rehearsed, rehearse
 from meta_agent.stand_in import Counts, StandIn, added
-from meta_agent.worker import WorkerSpec, pack
+from meta_agent.worker import Bench, WorkerSpec, pack
 from sandbox.broker import model_brokers
 from sandbox.calls import Line, ModelSpec, Role
 from sandbox.evaluate import Evaluator
@@ -36,6 +36,8 @@ OFFSPRING_COUNT = 8
 START_SECONDS, TOKENS_PER_SECOND = 0.5, 60.0
 """Taken for how fast a model answers."""
 NOTHING: Counts = (0.0, 0.0, 0.0)
+Samples = Mapping[tuple[DesignId, int], "_Sample"]
+"""By design and bench."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,11 @@ def forecast(config: Config, provider: Provider) -> Forecast:
     seeds = [catalogue.load(name) for name in config.search.seeds[:SEEDS_COUNT]]
     controls = [catalogue.load(name) for name in config.controls] if spec.models else []
     known = _play(spec, [*seeds, *controls] if spec.models else seeds[:1]) if specs else {}
-    episodes = known[seeds[0].id].episodes if known else ()
+    episodes = known[seeds[0].id, 0].episodes if known else ()
     rehearsals = [rehearse(config, episodes, draw) for draw in range(REHEARSALS_COUNT)]
-    offspring = _play(spec, _offspring(rehearsals, known)) if spec.models else {}
-    samples = _as_long(known | offspring)
-    alike = [samples[design] for design in offspring] or [samples[seed.id] for seed in seeds if seed.id in samples]
+    offspring = _offspring(rehearsals, {design for design, _ in known}) if spec.models else []
+    samples = _as_long(known | _play(spec, offspring))
+    alike = [design.id for design in offspring or seeds if (design.id, 0) in samples]
     asked = [_asked(rehearsed, samples, alike) for rehearsed in rehearsals]
     priced = [_priced(specs, counted, provider) for counted in asked]
     every = {role: _mean([counted.get(role, NOTHING) for counted in asked]) for role in specs}
@@ -129,57 +131,60 @@ def _offspring(rehearsals: Sequence[Rehearsed], known: Collection[DesignId]) -> 
     counts: Counter[DesignId] = Counter()
     for rehearsed in rehearsals:
         designs |= rehearsed.designs
-        counts += rehearsed.evaluations
+        counts.update({design: count for (design, bench), count in rehearsed.evaluations.items() if bench == 0})
     made = [design for design in sorted(counts) for _ in range(counts[design]) if design not in known]
     step = max(1, len(made) // OFFSPRING_COUNT)
     return [designs[design] for design in dict.fromkeys(made[step // 2 :: step])]
 
 
-def _asked(rehearsed: Rehearsed, samples: Mapping[DesignId, _Sample], alike: Sequence[_Sample]) -> dict[Role, Counts]:
+def _asked(rehearsed: Rehearsed, samples: Samples, alike: Sequence[DesignId]) -> dict[Role, Counts]:
     """What a rehearsed job asks of models, its evaluations included.
 
     Args:
         alike: stand for the designs that have not played.
     """
     counted = dict(rehearsed.asked)
-    for design, count in rehearsed.evaluations.items():
-        played = [samples[design]] if design in samples else alike
-        for sample in played:
-            for role, asked in sample.asked.items():
+    for (design, bench), count in rehearsed.evaluations.items():
+        played = [design] if (design, bench) in samples else alike
+        for name in played:
+            for role, asked in samples[name, bench].asked.items():
                 counted[role] = added(counted.get(role, NOTHING), asked, count / len(played))
     return counted
 
 
-def _play(spec: WorkerSpec, designs: list[Design]) -> dict[DesignId, _Sample]:
-    """Have each design play one of the first streams."""
-    bench = spec.benches[0]
-    samples: dict[DesignId, _Sample] = {}
-    for place, design in enumerate(designs):
-        stand_in = StandIn()
-        with _evaluator(spec, stand_in) as evaluator:
-            stream = evaluator.source.stream("search", bench.stream_seed, place % SAMPLE_STREAMS)
-            with evaluator.open(design, "dry-run") as guest:
-                result = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream))
-        samples[design.id] = _Sample(stand_in.seen, pack(result))
+def _play(spec: WorkerSpec, designs: Sequence[Design]) -> dict[tuple[DesignId, int], _Sample]:
+    """Have each design play one of the first streams of each bench."""
+    samples: dict[tuple[DesignId, int], _Sample] = {}
+    for number, bench in enumerate(spec.benches):
+        for place, design in enumerate(designs):
+            stand_in = StandIn()
+            with _evaluator(spec, bench, stand_in) as evaluator:
+                stream = evaluator.source.stream("search", bench.stream_seed, place % SAMPLE_STREAMS)
+                with evaluator.open(design, "dry-run") as guest:
+                    result = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream))
+            samples[design.id, number] = _Sample(stand_in.seen, pack(result))
     return samples
 
 
-def _as_long(samples: Mapping[DesignId, _Sample]) -> dict[DesignId, _Sample]:
-    """Let all play for the same time: a stand-in heeds no memory, so that one game is longer by chance alone."""
-    played = [sample.asked["agent"][0] for sample in samples.values() if "agent" in sample.asked]
-    evened: dict[DesignId, _Sample] = {}
-    for design, sample in samples.items():
+def _as_long(samples: Samples) -> Samples:
+    """Let all play a bench for the same time: a stand-in heeds no memory, so that a game is longer by chance alone."""
+    calls: dict[int, list[float]] = {}
+    for (_, bench), sample in samples.items():
+        if "agent" in sample.asked:
+            calls.setdefault(bench, []).append(sample.asked["agent"][0])
+    evened: dict[tuple[DesignId, int], _Sample] = {}
+    for (design, bench), sample in samples.items():
         asked = dict(sample.asked)
         if "agent" in asked:
-            asked["agent"] = added(NOTHING, asked["agent"], sum(played) / len(played) / asked["agent"][0])
-        evened[design] = replace(sample, asked=asked)
+            asked["agent"] = added(NOTHING, asked["agent"], fmean(calls[bench]) / asked["agent"][0])
+        evened[design, bench] = replace(sample, asked=asked)
     return evened
 
 
 @contextmanager
-def _evaluator(spec: WorkerSpec, stand_in: StandIn) -> Iterator[Evaluator]:
+def _evaluator(spec: WorkerSpec, bench: Bench, stand_in: StandIn) -> Iterator[Evaluator]:
     """A worker's evaluator without a sandbox: designs of the catalogue are trusted."""
-    bench, agent, memory = spec.benches[0], spec.models.get("agent"), spec.models.get("memory")
+    agent, memory = spec.models.get("agent"), spec.models.get("memory")
     backend = InProcessBackend(spec.limits)
     answer_tokens = None if memory is None else memory.max_tokens
     try:

@@ -33,13 +33,13 @@ class Rehearsed:
     """What a search asked for.
 
     Attributes:
-        evaluations: of each design.
+        evaluations: of each design on each bench.
         designs: that were evaluated.
         written: designs that a model was asked to write.
         asked: of models, but for what evaluations ask of them.
     """
 
-    evaluations: Counter[DesignId]
+    evaluations: Counter[tuple[DesignId, int]]
     designs: Mapping[DesignId, Design]
     written: int
     asked: Mapping[Role, Counts]
@@ -70,7 +70,7 @@ class _StandInPool:
     """`meta_agent.pool.Pool` that evaluates nothing.
 
     Attributes:
-        made: evaluations of each design.
+        made: evaluations of each design on each bench.
         designs: those designs.
     """
 
@@ -79,7 +79,7 @@ class _StandInPool:
         self._sources = [bench.open_source(spec.folder) for bench in spec.benches]
         self._episodes = episodes
         self._draw = draw
-        self.made: Counter[DesignId] = Counter()
+        self.made: Counter[tuple[DesignId, int]] = Counter()
         self.designs: dict[DesignId, Design] = {}
 
     def facts(self) -> Facts:
@@ -87,7 +87,7 @@ class _StandInPool:
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         for job in jobs:
-            self.made[job.design.id] += len(job.streams)
+            self.made[job.design.id, job.bench] += len(job.streams)
             self.designs[job.design.id] = job.design
             results = [(self._evaluation(job, index), index in job.keep) for index in job.streams]
             yield Done(job.number, tuple((made, self._episodes if kept else None) for made, kept in results))

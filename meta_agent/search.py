@@ -137,6 +137,11 @@ class Search:
         self._baseline: float | None = None
 
     @property
+    def generation(self) -> int:
+        """The last one that brought a valid design."""
+        return max(member.generation for member in self._members.values())
+
+    @property
     def baseline(self) -> float | None:
         """Mean reward without memory; None before the seeds were told, or if there is no such control."""
         return self._baseline

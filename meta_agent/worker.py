@@ -44,7 +44,7 @@ class WorkerSpec:
 
     Attributes:
         run: name of the run, for the labels of its containers.
-        benches: what designs are tried on; a search has one.
+        benches: what designs are tried on; a search has one, and one more where nobody can earn more than by chance.
         folder: where modules of one's own are looked for.
         extras: what the sandbox holds on top for designs of other systems, see `sandbox.bundle`.
         models: of the roles that workers call; empty in a key-free run. Says where keys are, not what they are.

@@ -25,6 +25,7 @@ from sandbox.streams.data.memoryagentbench import MemoryAgentBenchSettings, Memo
 from sandbox.streams.data.reading import explain
 from sandbox.streams.facts import FactsSettings, FactsSource
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
+from sandbox.streams.impossible import ImpossibleSettings, ImpossibleSource
 from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
 
 MakeAgent = Callable[[np.random.Generator], Agent]
@@ -32,6 +33,7 @@ MakeAgent = Callable[[np.random.Generator], Agent]
 SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
     "facts": (FactsSource, FactsSettings),
     "household": (HouseholdSource, HouseholdSettings),
+    "impossible": (ImpossibleSource, ImpossibleSettings),
     "textworld": (TextWorldSource, TextWorldSettings),
     "jsonl": (JsonlSource, JsonlSettings),
     "locomo": (LocomoSource, LocomoSettings),

@@ -40,7 +40,7 @@ TINY = (
     "search.generation_size=4",
     "search.rungs=[1]",
     "controls=[no_memory]",
-    "final={candidates: 1, confirm_streams: 0, validation_streams: 2, line: 0}",
+    "final={candidates: 1, confirm_streams: 0, validation_streams: 2, line: 0, impossible_streams: 0}",
     "budget={evaluations: 20, wall_seconds: null}",
 )
 FLOOD = (Rule(model="meta", when="(?m)^Write the design", size_bytes=5_000_000, unlimited=True), *RULES[1:])

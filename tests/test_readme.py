@@ -67,6 +67,6 @@ def test_every_command_is_named_in_the_readme_and_explains_itself(tmp_path: Path
 def test_the_exit_codes_are_the_readmes() -> None:
     from meta_agent import cli
 
-    for code in ("0", "1", "2", "3", "4", "5", "6", "130"):
+    for code in ("0", "1", "2", "3", "4", "5", "6", "7", "130"):
         assert f"| {code} |" in README
         assert re.search(rf"\b{code}\b", cli.__doc__ or "")
