@@ -14,7 +14,7 @@ from design_space.memory import Budget, ModelUnavailable
 from sandbox.calls import CallRefused, Line, Message, Models
 from sandbox.embedders import Embedder, EmbedderName, has_words, open_embedder
 from sandbox.guest.wire import EMBED_CHARS
-from sandbox.session import Answer
+from sandbox.session import AllowanceUsedUp, Answer
 
 ANSWER_CHARS = 200_000
 """More than any model says at once; what a server says beyond its limit must not burst the frame to the guest."""
@@ -102,7 +102,8 @@ class ModelBroker:
         """See `sandbox.session.Broker`.
 
         Raises:
-            ModelUnavailable: it says which field of the allowance forbids the call, or what the provider told.
+            AllowanceUsedUp: it says which field of the allowance forbids the call.
+            ModelUnavailable: there is no model, nothing is asked, or the provider refuses and says why.
             ModelFault: the run must stop.
         """
         if self._memory is None:
@@ -120,23 +121,24 @@ class ModelBroker:
         """How many tokens an answer may have; at least one.
 
         Raises:
-            ModelUnavailable: the call must not be made.
+            AllowanceUsedUp: the allowance forbids the call.
+            ModelUnavailable: nothing is asked.
         """
         allowance, prompt = self._allowance, messages[0].content
         if not has_words(prompt):
             raise ModelUnavailable("the prompt has no words")
         if len(prompt) > allowance.prompt_chars:
-            raise ModelUnavailable(
+            raise AllowanceUsedUp(
                 f"prompt_chars: a prompt of {len(prompt)} characters, {allowance.prompt_chars} are allowed"
             )
         if memory.calls >= allowance.calls_per_stream:
-            raise ModelUnavailable(f"calls_per_stream: all {allowance.calls_per_stream} calls are used up")
+            raise AllowanceUsedUp(f"calls_per_stream: all {allowance.calls_per_stream} calls are used up")
         if memory.calls - self._earlier_calls >= allowance.calls_per_task:
-            raise ModelUnavailable(f"calls_per_task: all {allowance.calls_per_task} calls of this task are used up")
+            raise AllowanceUsedUp(f"calls_per_task: all {allowance.calls_per_task} calls of this task are used up")
         left = max(0, allowance.tokens_per_stream - memory.tokens)
         room = left - memory.next(messages).input_bytes
         if room < 1:
-            raise ModelUnavailable(
+            raise AllowanceUsedUp(
                 f"tokens_per_stream: {left} of {allowance.tokens_per_stream} tokens are left, too few for this prompt"
             )
         return room
@@ -145,7 +147,7 @@ class ModelBroker:
         """See `sandbox.session.Broker`.
 
         Raises:
-            ModelUnavailable: as of `ask`; then none of the texts is embedded.
+            AllowanceUsedUp, ModelUnavailable: as of `ask`; then none of the texts is embedded.
             ModelFault: the run must stop.
         """
         if self._embedder is None:
@@ -155,10 +157,10 @@ class ModelBroker:
         chars = sum(map(len, cut))
         if self._texts + len(cut) > allowance.embed_texts_per_stream:
             left = allowance.embed_texts_per_stream - self._texts
-            raise ModelUnavailable(f"embed_texts_per_stream: {len(cut)} texts, {left} are left to embed")
+            raise AllowanceUsedUp(f"embed_texts_per_stream: {len(cut)} texts, {left} are left to embed")
         if self._chars + chars > allowance.embed_chars_per_stream:
             left = allowance.embed_chars_per_stream - self._chars
-            raise ModelUnavailable(f"embed_chars_per_stream: {chars} characters, {left} are left to embed")
+            raise AllowanceUsedUp(f"embed_chars_per_stream: {chars} characters, {left} are left to embed")
         self._texts += len(cut)
         self._chars += chars
         try:

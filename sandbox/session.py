@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from sandbox.guest.frames import FrameError, decode
 
 MESSAGE_CHARS, TRACEBACK_CHARS = 1_000, 4_000
 """Of what a design says of its own error."""
+REFUSALS_COUNT = 16
+"""Of one request, the last ones, that are remembered to tell what a design failed by."""
 
 
 class DesignFault(Exception):
@@ -32,6 +35,10 @@ class DesignFault(Exception):
         super().__init__(detail)
         self.outcome = outcome
         self.detail = detail
+
+
+class AllowanceUsedUp(ModelUnavailable):
+    """A broker refuses a call that the allowance does not grant; a design that fails by it is over its budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +77,15 @@ class Broker(Protocol):
         ...
 
     def ask(self, prompt: str, max_tokens: int) -> Answer:
-        """Raises ModelUnavailable where no model is to be had or the allowance is used up."""
+        """Raises AllowanceUsedUp where the allowance does not grant it, ModelUnavailable where no model answers."""
         ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a row for each text: of unit norm, zeros for a text without words.
 
         Raises:
-            ModelUnavailable: the guest embeds for itself, or the allowance is used up.
+            ModelUnavailable: the guest embeds for itself.
+            AllowanceUsedUp: the allowance does not grant it.
         """
         ...
 
@@ -144,6 +152,7 @@ class MemorySession:
         self._recall_chars = recall_chars
         self._requests = 0
         self._told = Budget(0, 0)  # what the guest believes to be left
+        self._refusals: deque[str] = deque(maxlen=REFUSALS_COUNT)  # for lack of allowance, within this request
         self._recalls: list[wire.RecallRef] = []
         self._reader = wire.RecallReader()
 
@@ -213,6 +222,7 @@ class MemorySession:
 
     def _request(self, op: str, arg: Any) -> Any:
         self._requests += 1
+        self._refusals.clear()
         request = {"id": self._requests, "op": op, "arg": arg}
         if self._told != self._broker.left:
             self._told = self._broker.left
@@ -247,6 +257,8 @@ class MemorySession:
             if op == "embed":
                 return {"call": call, "ok": wire.vectors_to_json(self._broker.embed(wire.texts_from_json(arg)))}
         except ModelUnavailable as error:
+            if isinstance(error, AllowanceUsedUp):
+                self._refusals.append(str(error))
             return {"call": call, "error": str(error)}
         raise FrameError(f"a call for {op!r:.40}, wanted ask or embed")
 
@@ -269,6 +281,8 @@ class MemorySession:
             outcome = Outcome.DISK_FULL
         elif kind == "too_many_processes" and ending.process_limit_hits:
             outcome = Outcome.TOO_MANY_PROCESSES
+        elif kind == "model_unavailable" and any(refusal in message for refusal in self._refusals):
+            outcome = Outcome.OVER_BUDGET
         # The caps of the guest are no caps where a design writes to the pipe itself.
         told = f"{op}: {message[:MESSAGE_CHARS]}\n{trace[-TRACEBACK_CHARS:]}".strip()
         return DesignFault(outcome, told.encode("utf-8", "replace").decode())

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from design_space.kit import GuestKit, Upcall
-from design_space.memory import Budget, Memory, Recall
+from design_space.memory import Budget, Memory, ModelUnavailable, Recall
 
 from . import wire
 from .remote_embedder import RemoteEmbedder
@@ -146,6 +146,8 @@ def _describe(error: BaseException) -> dict[str, str]:
         kind = "disk_full"
     elif isinstance(error, RuntimeError) and "start new thread" in str(error):
         kind = "too_many_processes"
+    elif isinstance(error, ModelUnavailable):
+        kind = "model_unavailable"
     try:
         text = _trace(error)
         message = f"{type(error).__name__}: {error}"

@@ -424,3 +424,51 @@ def test_one_line_may_be_asked_without_an_embedder() -> None:
     with pytest.raises(ModelUnavailable, match="in the sandbox"):
         alone.embed(["a text"])
     assert np.isclose(alone.dollars or 0.0, DOLLARS)
+
+
+# Over its budget, or crashed
+
+
+OVER = {
+    "calls of a task": ('[kit.ask(f"say {n}") for n in range(9)]', Allowance(calls_per_task=3)),
+    "calls of a stream": ('kit.ask("now")', Allowance(calls_per_stream=2)),
+    "tokens": ('kit.ask("now")', Allowance(tokens_per_stream=10)),
+    "a long prompt": ('kit.ask("now " * 9)', Allowance(prompt_chars=10)),
+    "texts": ('kit.embed([f"{query.goal} {n}" for n in range(9)])', Allowance(embed_texts_per_stream=4)),
+    "characters": ('kit.embed(["a text"])', Allowance(embed_chars_per_stream=3)),
+}
+CRASHED = {
+    "its own word": 'raise ModelUnavailable("calls_per_task: all 3 calls of this task are used up")',
+    "another error": 'self.attempt(lambda: kit.ask("now " * 99))\nraise ValueError("prompt_chars")',
+    "an earlier refusal": (
+        'if seen:\n    raise ModelUnavailable(seen[0])\nseen.append(self.attempt(lambda: kit.ask("now " * 99)))'
+    ),
+    "no words": 'kit.ask("?")',
+}
+
+
+@pytest.mark.parametrize("case", OVER)
+def test_who_fails_by_a_refusal_for_lack_of_allowance_is_over_its_budget(backend: Backend, case: str) -> None:
+    code, allowance = OVER[case]
+    made = evaluate(backend, design(code), model_brokers(ScriptedModels(echo), 100, "model", allowance)).evaluation
+    assert made.outcome is Outcome.OVER_BUDGET, made.detail
+    assert "ModelUnavailable" in made.detail
+
+
+@pytest.mark.parametrize("case", CRASHED)
+def test_only_a_refusal_that_we_made_within_the_request_is_evidence_of_it(backend: Backend, case: str) -> None:
+    brokers = model_brokers(ScriptedModels(echo), 100, "model", Allowance(prompt_chars=100))
+    made = evaluate(backend, design(CRASHED[case]), brokers).evaluation
+    assert made.outcome is Outcome.CRASHED, made.detail
+
+
+def test_a_refusal_that_is_caught_is_scored_and_one_that_is_wrapped_is_told_by_what_it_says(backend: Backend) -> None:
+    brokers = model_brokers(ScriptedModels(echo), 100, allowance=Allowance(calls_per_stream=0))
+    assert evaluate(backend, design(ASKER), brokers).evaluation.outcome is Outcome.SCORED
+    wrapped = 'raise ModelUnavailable(f"the design asks in vain; {self.attempt(lambda: kit.ask(query.goal))}")'
+    assert evaluate(backend, design(wrapped), brokers).evaluation.outcome is Outcome.OVER_BUDGET
+
+
+@pytest.mark.parametrize("brokers", [KeyFreeBroker, model_brokers(None)], ids=["key-free", "no model"])
+def test_without_any_model_it_is_no_budget_that_is_exceeded(backend: Backend, brokers: Callable[[str], Broker]) -> None:
+    assert evaluate(backend, design('kit.ask("now")'), brokers).evaluation.outcome is Outcome.CRASHED
