@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from archive.episodes import episodes
 from archive.ledger import Ledger
 from archive.plain import plain
 from archive.records import Decision, Purpose
@@ -21,6 +22,7 @@ from archive.selection import make
 from design_space import DesignId, Evaluation, Outcome, catalogue
 from meta_agent import guide, policy, steer
 from meta_agent.believing import labels
+from meta_agent.carried import Vocabulary, flag
 from meta_agent.coach import Asked, Coach, begun_with, standing
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
@@ -92,6 +94,7 @@ class Driver:
         stopping: says whether a signal asked for a clean stop.
         clock: monotonic seconds.
         models: answers the meta agent's calls; None where the run is key-free.
+        read_texts: look for texts of the search streams in what won; their tasks are made for it.
         make_search: makes the search that is driven; the same one each time for the same config.
 
     Raises:
@@ -109,6 +112,7 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
         make_search: Callable[[Config, BatchProposer | None], Search] = make_search,
         models: Gateway | None = None,
+        read_texts: bool = True,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -128,6 +132,7 @@ class Driver:
             config.keep_episodes_streams,
         )
         self._models = models
+        self._read_texts = read_texts
         self._answers = None if models is None else Interruptible(models, stopping)
         self._began = 0.0
         self._planned = 0
@@ -155,7 +160,10 @@ class Driver:
         finalists = self._finalists(search)
         self._watch_for_leaks(search, finalists)
         winner = self._confirm(search, finalists)
-        return self._validate(search, winner)
+        final = self._validate(search, winner)
+        if self._read_texts:
+            self._look_for_carried(search, finalists)
+        return final
 
     def _writer(self, insights: InsightStore) -> BatchProposer | None:
         """The proposer that has a model write designs, if the config asks for it."""
@@ -321,6 +329,23 @@ class Driver:
         self._filing.decide(generation, labels(steps, scores, generation))
         self._conclude(search, final, generation)
         return final
+
+    def _look_for_carried(self, search: Search, finalists: Sequence[DesignId]) -> None:
+        """Flag finalists whose source holds what the search streams alone say."""
+        final = self._config.final
+        known = self._evaluations.texts("search", self._config.search.rungs[-1] + final.confirm_streams)
+        common = self._evaluations.texts("validation", final.validation_streams)
+        shown = {parent for design in finalists for parent in search.members[design].slot.draft.parents}
+        for design in (catalogue.load("no_memory").id, *sorted(shown)):
+            for recorded in self._ledger.evaluations(design, split="search"):
+                for episode in episodes(self._ledger, recorded.evaluation.key):
+                    known.add(episode.goal)
+                    for step in episode.steps:
+                        known.add("\n".join((step.situation, step.action, step.observation)))
+        vocabulary = Vocabulary(known, common)
+        flags = {design: flag(vocabulary.phrases(search.designs[design].source)) for design in finalists}
+        decisions = [Decision(search.generation, "flag", told, design) for design, told in flags.items() if told]
+        self._filing.decide(search.generation, decisions)
 
     def _conclude(self, search: Search, final: Final, generation: int) -> None:
         if self._ledger.meta("final") is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from archive.ledger import Ledger
 from archive.records import Decision, DesignStatus, Purpose
 from design_space import Design, DesignId, Evaluation, EvaluationKey
+from meta_agent.carried import Texts, texts_of
 from meta_agent.config import Config
 from meta_agent.errors import BadInput, Interrupted
 from meta_agent.policy import Request
@@ -149,6 +150,11 @@ class Evaluations:
                 return {}
             found[stream.name] = tuple(task.question.competence if task.question else "" for task in stream.tasks)
         return found
+
+    def texts(self, split: Split, count: int) -> Texts:
+        """What is said in the first streams of a split, whose tasks are made for it."""
+        source, seed = self._sources[0], self._spec.benches[0].stream_seed
+        return texts_of(source, (source.stream(split, seed, index) for index in range(count)))
 
     def have(
         self,

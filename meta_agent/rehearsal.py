@@ -61,7 +61,10 @@ def rehearse(config: Config, episodes: tuple[bytes, ...] = (), draw: int = 0) ->
         repository = Repository(Path(folder) / "archive.git")
         gateway = Gateway(specs, stand_in, _NoRecord, Caps()) if specs else nullcontext()
         with Ledger(Path(folder) / "ledger.sqlite") as ledger, gateway as models:
-            Driver(config, ledger, repository, pool, Nobody(), never, lambda: 0.0, models=models).run()
+            driver = Driver(
+                config, ledger, repository, pool, Nobody(), never, lambda: 0.0, models=models, read_texts=False
+            )
+            driver.run()
     written = sum(scope.startswith("proposal/") for scope in stand_in.scopes.get("meta", ()))
     return Rehearsed(pool.made, pool.designs, written, stand_in.seen)
 
