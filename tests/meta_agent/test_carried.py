@@ -9,7 +9,7 @@ import pytest
 from small_runs import PROJECT, SMALL, finish
 
 from archive.ledger import Ledger
-from archive.views import overview
+from archive.overview import overview
 from design_space import Design, catalogue
 from meta_agent.carried import FLAG_COUNT, Texts, Vocabulary, flag, literals, texts_of
 from meta_agent.config import load

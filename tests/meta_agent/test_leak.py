@@ -10,8 +10,8 @@ import pytest
 from small_runs import SMALL, archive_of, finish, small_config
 
 from archive.ledger import Ledger
+from archive.overview import overview
 from archive.records import DesignStatus, Purpose
-from archive.views import overview
 from design_space import DesignId, Evaluation, EvaluationKey, Outcome
 from meta_agent.config import Config, load
 from meta_agent.errors import Interrupted, LeakAlarm
