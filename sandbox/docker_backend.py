@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import socket
-import struct
 import threading
 import time
 from typing import Any
@@ -16,7 +15,9 @@ from docker.errors import BuildError, DockerException
 from docker.types import Ulimit
 
 from sandbox import bundle, image, reaper, volumes
+from sandbox.attach import AttachReader
 from sandbox.backend import Labels, Limits, SandboxUnavailable
+from sandbox.guest.frames import FrameError
 from sandbox.pool import Pool
 from sandbox.remote import Box, SupervisedGuest, terms_of
 
@@ -25,8 +26,6 @@ Client = docker.DockerClient
 MINIMUM = frozenset({"seccomp"})  # of 36 probes, a stock container alone lets 7 through
 _USER = "65534:65534"
 _MIB = 1024 * 1024
-_STREAM_HEADER = struct.Struct(">BxxxI")
-_STDOUT = 1
 
 
 def connect(timeout: float = 60.0) -> Client:
@@ -50,8 +49,7 @@ class AttachLink:
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         self._file: Any = client.api.attach_socket(container, params=parameters)
         self._socket: Any = getattr(self._file, "_sock", self._file)
-        self._raw = bytearray()
-        self._errors = bytearray()
+        self._pipes = AttachReader()
 
     def send(self, data: bytes) -> None:
         self._socket.settimeout(60.0)
@@ -60,33 +58,20 @@ class AttachLink:
     def receive(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         while True:
-            if piece := self._unpack():
-                return piece
             # Zero would mean: do not wait at all, and raise another error.
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             data = self._socket.recv(1 << 16)
             if not data:
                 return b""
-            self._raw += data
-
-    def _unpack(self) -> bytes:
-        """Take the whole pieces out of what arrived; what came from stderr is kept for a diagnosis."""
-        out = bytearray()
-        while len(self._raw) >= _STREAM_HEADER.size:
-            stream, length = _STREAM_HEADER.unpack_from(self._raw)
-            end = _STREAM_HEADER.size + length
-            if len(self._raw) < end:
-                break
-            piece = self._raw[_STREAM_HEADER.size : end]
-            del self._raw[:end]
-            if stream == _STDOUT:
-                out += piece
-            else:
-                self._errors = (self._errors + piece)[-4_096:]
-        return bytes(out)
+            try:
+                piece = self._pipes.feed(data)
+            except FrameError as error:
+                raise OSError(f"the daemon's stream is malformed: {error}") from error
+            if piece:
+                return piece
 
     def diagnosis(self) -> str:
-        return self._errors.decode("utf-8", "replace").strip()
+        return self._pipes.errors.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         # The response that it came from holds on to the socket too: to close only the file would not end it.

@@ -92,7 +92,7 @@ class Box:
             if not data:
                 raise SandboxUnavailable(f"the sandbox is gone: {self._link.diagnosis() or 'it said nothing'}")
             try:
-                self._bodies = self._reader.feed(data)
+                self._bodies.extend(self._reader.feed(data))
             except FrameError as error:
                 raise SandboxUnavailable(f"the supervisor said what is no frame: {error}") from error
         body = self._bodies.pop(0)

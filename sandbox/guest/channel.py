@@ -30,7 +30,7 @@ class Channel:
             data = os.read(self._read_fd, 1 << 16)
             if not data:
                 raise EOFError
-            self._bodies = self._reader.feed(data)
+            self._bodies.extend(self._reader.feed(data))
         return self._bodies.pop(0)
 
     def write(self, frame: bytes) -> None:

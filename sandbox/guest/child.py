@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import evidence, scratch
@@ -131,16 +132,16 @@ class Child:
             except BrokenPipeError:
                 self.backlog.clear()
 
-    def pull(self) -> list[bytes]:
+    def pull(self) -> Iterator[bytes]:
         """Read whole bodies from the child, up to a chunk; sets `closed` at the end of its pipe.
 
-        Raises:
+        Raises, after the bodies that came before it:
             FrameError: a frame announces more than the limit.
         """
         try:
             data = os.read(self.from_child, CHUNK)
         except BlockingIOError:
-            return []
+            return iter(())
         self.closed = not data
         return self._reader.feed(data)
 

@@ -80,12 +80,12 @@ def test_what_is_no_json_or_too_large_is_not_sent(value: object) -> None:
 
 def test_huge_announcement_is_refused_before_anything_is_kept() -> None:
     with pytest.raises(FrameError, match="2147483647 bytes"):
-        FrameReader(LIMIT).feed(b"\x7f\xff\xff\xff")
+        list(FrameReader(LIMIT).feed(b"\x7f\xff\xff\xff"))
 
 
 def test_half_a_frame_is_pending() -> None:
     reader = FrameReader(LIMIT)
-    assert reader.feed(frame(b"abc")[:-1]) == []
+    assert list(reader.feed(frame(b"abc")[:-1])) == []
     assert reader.pending == 6
 
 
