@@ -1,4 +1,5 @@
-"""Does anything that a design may send break the reader? Recorded frames, mutated a million times, read as a worker does.
+"""Does anything that a design may send break the reader? Recorded frames, mutated a million times and read.
+
 
     python benchmarks/fuzz_frames.py --frames 1000000 --seed 0
 
@@ -21,6 +22,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -175,7 +177,7 @@ def pieces(rng: random.Random, stream: bytes) -> Iterator[bytes]:
 
 def cut(rng: random.Random, stream: bytes) -> Iterator[bytes]:
     places = sorted({0, len(stream), *(rng.randrange(len(stream) + 1) for _ in range(rng.choice((0, 1, 3))))})
-    return (stream[a:b] for a, b in zip(places, places[1:], strict=False))
+    return (stream[a:b] for a, b in pairwise(places))
 
 
 def read(rng: random.Random, stream: bytes) -> Iterator[str]:

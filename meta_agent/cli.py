@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
-from meta_agent import judging, looking, mending, prompting, serving
+from meta_agent import judging, looking, mending, poisoning, prompting, serving
 from meta_agent.errors import BadInput, MnemogenError
 from meta_agent.session import backend_kind, reap, stoppable, system
 from meta_agent.terminal import (
@@ -63,6 +63,7 @@ for look in (
     looking.export,
     judging.judge,
     judging.arena,
+    poisoning.poison,
     mending.fsck,
     serving.mock_llm,
     serving.local_llm,

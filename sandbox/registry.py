@@ -26,6 +26,7 @@ from sandbox.streams.data.reading import explain
 from sandbox.streams.facts import FactsSettings, FactsSource
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
 from sandbox.streams.impossible import ImpossibleSettings, ImpossibleSource
+from sandbox.streams.poisoned import PoisonedSettings, PoisonedSource
 from sandbox.streams.textworld import TextWorldSettings, TextWorldSource
 
 MakeAgent = Callable[[np.random.Generator], Agent]
@@ -34,6 +35,7 @@ SOURCES: dict[str, tuple[Callable[[Any], Source], Any]] = {
     "facts": (FactsSource, FactsSettings),
     "household": (HouseholdSource, HouseholdSettings),
     "impossible": (ImpossibleSource, ImpossibleSettings),
+    "poisoned": (PoisonedSource, PoisonedSettings),
     "textworld": (TextWorldSource, TextWorldSettings),
     "jsonl": (JsonlSource, JsonlSettings),
     "locomo": (LocomoSource, LocomoSettings),

@@ -59,8 +59,9 @@ def _bounded(body: bytes) -> int:
     return containers
 
 
-def _check_depth(message: object) -> None:
-    level, depth = [message], 0
+def _check_depth(message: dict[str, Any]) -> None:
+    level: list[Any] = [message]
+    depth = 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 import tracemalloc
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +56,7 @@ ARRAYS = st.fixed_dictionaries(
 
 def pieces(stream: bytes, cuts: Sequence[int]) -> list[bytes]:
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    return [stream[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(places)]
 
 
 def heard(stream: bytes, cuts: Sequence[int]) -> tuple[list[bytes], str, int]:
@@ -134,10 +136,13 @@ def deep(levels: int) -> bytes:
 @settings(deadline=None)
 @given(JSON)
 def test_what_was_encoded_is_decoded_unless_a_number_is_huge(value: object) -> None:
+    sent = encode({"a": value}, MIB)[4:]
     try:
-        assert decode(encode({"a": value}, MIB)[4:]) == {"a": value}
-    except FrameError as error:
-        assert "digits" in str(error)
+        back = decode(sent)
+    except FrameError:
+        assert max(len(digits) for digits in re.findall(rb"\d+", sent)) >= 40
+        return
+    assert back == {"a": value}
 
 
 @pytest.mark.parametrize(
