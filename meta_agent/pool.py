@@ -1,21 +1,27 @@
 """Workers on this machine or on a cluster, by Ray. The only module that imports it.
 
 Ray runs a task at least once, so a result that arrives twice must be harmless: the ledger files it once.
+
+A worker holds a job on a lease. Once that has passed, whatever the reason, the job is another one's, under the next
+epoch; what the first one says of it later is refused, and counted for what it cost.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from meta_agent.switchboard import Desk, RemoteModels, Switchboard
 from meta_agent.worker import Done, Facts, Job, Worker, WorkerSpec
 from sandbox.backend import SandboxUnavailable
 from sandbox.calls import ModelFault, Models
+from sandbox.evaluate import FOREIGN
 from sandbox.gateway import Gateway
 
 TRIES = 4
@@ -24,6 +30,10 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 10.0
 """What jobs that are under way may take once it is late."""
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
+START_SECONDS, PLAY_SECONDS, MODEL_SECONDS = 300.0, 300.0, 6 * 3_600.0
+"""Of a lease: for a worker and its sandbox to start; of each stream, for our own part, and for waiting for models."""
+
+_log = logging.getLogger(__name__)
 
 
 def never() -> bool:
@@ -33,6 +43,51 @@ def never() -> bool:
 
 class WorkerLost(SandboxUnavailable):
     """A worker's process or its whole node is gone; neither the job nor its design is at fault."""
+
+
+def lease_seconds(spec: WorkerSpec, job: Job) -> float:
+    """What a job takes at most: all that its design may take, and plenty for what is ours and for models."""
+    streams = len(job.streams) * (2 if job.experience in FOREIGN else 1) + job.contract
+    each = spec.limits.stream_wall_seconds + PLAY_SECONDS + (MODEL_SECONDS if spec.models else 0.0)
+    return START_SECONDS + streams * each
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Results that were refused, since their lease had passed.
+
+    Attributes:
+        results: evaluations; seconds, model_calls, model_tokens: what they cost.
+    """
+
+    results: int = 0
+    seconds: float = 0.0
+    model_calls: int = 0
+    model_tokens: int = 0
+
+    def plus(self, done: Done) -> Late:
+        evaluations = [evaluation for evaluation, _ in done.results]
+        return Late(
+            self.results + len(evaluations),
+            self.seconds + sum(e.seconds for e in evaluations),
+            self.model_calls + sum(e.model_calls for e in evaluations),
+            self.model_tokens + sum(e.model_tokens for e in evaluations),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A job in the hands of a worker.
+
+    Attributes:
+        epoch: how often the job has been given away, this time included.
+        until: monotonic seconds.
+    """
+
+    job: Job
+    epoch: int
+    actor: Any
+    until: float
 
 
 class Pool(Protocol):
@@ -89,21 +144,33 @@ class RayPool:
         count: None is one for each core that Ray has.
         address: of a running cluster; None starts a private one on this machine, which ends with this process.
         models: answers the workers' model calls; None where the run is key-free.
+        lease: seconds for which a worker holds a job.
+
+    Attributes:
+        late: what came in after its lease had passed.
 
     Raises:
         SandboxUnavailable: Ray does not start or cannot be reached, or no worker gets a sandbox.
     """
 
     def __init__(
-        self, spec: WorkerSpec, count: int | None, address: str | None = None, models: Gateway | None = None
+        self,
+        spec: WorkerSpec,
+        count: int | None,
+        address: str | None = None,
+        models: Gateway | None = None,
+        lease: Callable[[WorkerSpec, Job], float] = lease_seconds,
     ) -> None:
         self._ray = _start(address)
         self._spec = spec
+        self._lease = lease
+        self.late = Late()
         size = count or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._threads = -(-spec.in_flight // size) if spec.models else 1
         self._board = None if models is None else self._connect(models)
         self._actors: list[Any] = [self._hire() for _ in range(size)]
         self._heirs: dict[Any, Any] = {}
+        self._overdue: dict[Any, Lease] = {}
 
     def facts(self) -> Facts:
         """What the workers' sandboxes are; all must hold the same.
@@ -129,7 +196,7 @@ class RayPool:
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         waiting = deque((job, 1) for job in jobs)
         idle = self._actors * self._threads
-        flying: dict[Any, tuple[Job, int, Any]] = {}
+        flying: dict[Any, Lease] = {}
         deadline = math.inf
         while waiting or flying:
             if deadline == math.inf and late():
@@ -137,25 +204,34 @@ class RayPool:
             if deadline < math.inf:
                 waiting.clear()
             if time.monotonic() > deadline:
-                for _, _, actor in flying.values():
-                    self._replace(actor)
+                for lease in flying.values():
+                    self._replace(lease.actor)
                 return
             while waiting and idle:
                 actor = idle.pop()
-                job, attempt = waiting.popleft()
-                flying[actor.run.remote(job)] = (job, attempt, actor)
-            ready, _ = self._ray.wait(list(flying), timeout=POLL_SECONDS)
+                job, epoch = waiting.popleft()
+                until = time.monotonic() + self._lease(self._spec, job)
+                flying[actor.run.remote(job)] = Lease(job, epoch, actor, until)
+            ready, _ = self._ray.wait([*flying, *self._overdue], timeout=POLL_SECONDS)
             for reference in ready:
-                job, attempt, actor = flying.pop(reference)
+                if reference in self._overdue:
+                    self._refuse(reference)
+                    continue
+                lease = flying.pop(reference)
                 done, fault = self._result(reference)
-                idle.append(self._replace(actor) if isinstance(fault, WorkerLost) else actor)
+                idle.append(self._replace(lease.actor) if isinstance(fault, WorkerLost) else self._heir(lease.actor))
                 if done is not None:
                     yield done
-                elif isinstance(fault, ModelFault) or (fault is not None and attempt >= TRIES):
+                elif isinstance(fault, ModelFault) or (fault is not None and lease.epoch >= TRIES):
                     raise fault
                 else:
-                    waiting.append((job, attempt + 1))
-            if not ready:
+                    waiting.append((lease.job, lease.epoch + 1))
+            if not ready:  # what has arrived is taken first, however late the driver comes to look
+                for lease in self._expire(flying):
+                    if lease.epoch >= TRIES:
+                        raise WorkerLost(f"workers held a job past its lease {TRIES} times", "see what slows them down")
+                    idle.append(self._heir(lease.actor))
+                    waiting.append((lease.job, lease.epoch + 1))
                 yield None
 
     def _result(self, reference: Any) -> tuple[Done, None] | tuple[None, Exception]:
@@ -167,19 +243,67 @@ class RayPool:
         except self._ray.exceptions.RayError as error:
             return None, WorkerLost(f"workers were lost {TRIES} times: {error}")
 
+    def _expire(self, flying: dict[Any, Lease]) -> list[Lease]:
+        """Take the jobs whose lease has passed from their workers, who get a successor each.
+
+        The workers are set aside as long again, so that what they may still say is counted; then they are ended.
+        """
+        now = time.monotonic()
+        for reference, lease in list(self._overdue.items()):
+            if now > lease.until + self._lease(self._spec, lease.job):
+                del self._overdue[reference]
+                self._end(lease.actor)
+        expired = {reference: lease for reference, lease in flying.items() if now > lease.until}
+        for reference, lease in expired.items():
+            del flying[reference]
+            self._succeed(lease.actor)
+            _log.warning(
+                "a worker has held job %d, epoch %d, past its lease: another one gets it", lease.job.number, lease.epoch
+            )
+        self._overdue |= expired
+        return list(expired.values())
+
+    def _refuse(self, reference: Any) -> None:
+        """Count what came under an old epoch, and end who sent it."""
+        lease = self._overdue.pop(reference)
+        done, _ = self._result(reference)
+        if done is not None:
+            self.late = self.late.plus(done)
+            _log.warning(
+                "refused what came of job %d, epoch %d, after its lease; refused so far: %d evaluations, %.1f s,"
+                " %d model calls with %d tokens",
+                *(lease.job.number, lease.epoch, self.late.results, self.late.seconds),
+                *(self.late.model_calls, self.late.model_tokens),
+            )
+        if all(other.actor != lease.actor for other in self._overdue.values()):
+            self._end(lease.actor)
+
     def _replace(self, actor: Any) -> Any:
         """Put a new worker into the place of one that is lost or given up, once for all its jobs."""
+        self._end(actor)
+        return self._succeed(actor)
+
+    def _succeed(self, actor: Any) -> Any:
+        """The worker that takes the place of another, hired once."""
         if actor not in self._heirs:
-            self._ray.kill(actor)
             fresh = self._heirs[actor] = self._hire()
             self._actors[self._actors.index(actor)] = fresh
-        return self._heirs[actor]
+        return self._heir(actor)
+
+    def _heir(self, actor: Any) -> Any:
+        """Who does the work of this one now; mostly itself."""
+        while actor in self._heirs:
+            actor = self._heirs[actor]
+        return actor
+
+    def _end(self, actor: Any) -> None:
+        self._ray.kill(actor)
 
     def close(self) -> None:
         pending = [actor.close.remote() for actor in self._actors]
         self._ray.wait(pending, num_returns=len(pending), timeout=3.0)
-        for actor in self._actors:
-            self._ray.kill(actor)
+        for actor in (*self._actors, *(lease.actor for lease in self._overdue.values())):
+            self._end(actor)
         if self._board is not None:
             self._desk.close()
         self._ray.shutdown()

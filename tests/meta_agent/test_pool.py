@@ -12,27 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray_workers import jobs, rewards, workers_of
 from small_runs import PROJECT, small_config
 
-from design_space import catalogue
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool, SerialPool
-from meta_agent.worker import Done, Job
-
-NAMES = ("no_memory", "exprag", "memento", "memory_r1", "arcmemo", "reme")
-
-
-def jobs() -> list[Job]:
-    return [Job(number, catalogue.load(name), "search", (0, 1)) for number, name in enumerate(NAMES)]
-
-
-def rewards(results: list[Done]) -> dict[int, list[tuple[float, ...]]]:
-    """By job; a job that was done twice must say the same."""
-    told: dict[int, list[tuple[float, ...]]] = {}
-    for done in results:
-        mine = [evaluation.rewards for evaluation, _ in done.results]
-        assert told.setdefault(done.number, mine) == mine
-    return told
+from meta_agent.worker import Done
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +32,6 @@ def pool() -> Iterator[RayPool]:
     with RayPool(worker_spec(small_config()), 2) as pool:
         pool.facts()
         yield pool
-
-
-def workers_of(pid: int) -> list[int]:
-    """Descendants of a process that are workers of Ray with one of our actors in them."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it ended meanwhile
-    found = []
-    for child in parents:
-        line, ancestor = [child], child
-        while ancestor in parents and ancestor != pid:
-            ancestor = parents[ancestor]
-            line.append(ancestor)
-        if ancestor == pid and b"ray::Worker" in _command(child):
-            found.append(child)
-    return found
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.mark.slow
@@ -116,8 +75,8 @@ with socket.socket() as any_socket:  # the new network's loopback is down
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14x", b"lo", 1))
 os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"})
 from ray.cluster_utils import Cluster
+from ray_workers import jobs, rewards
 from small_runs import small_config
-from test_pool import jobs, rewards
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
 
@@ -147,7 +106,7 @@ def test_a_lost_node_costs_no_job(tmp_path: Path, alone: dict[int, list[tuple[fl
         pytest.skip("this machine grants no network namespace")
     script, out = tmp_path / "node_lost.py", tmp_path / "out.json"
     script.write_text(NODE_LOST)
-    python = [sys.executable, str(script), str(out), str(PROJECT), str(PROJECT / "tests"), str(Path(__file__).parent)]
+    python = [sys.executable, str(script), str(out), str(PROJECT), str(PROJECT / "tests")]
     done = subprocess.run(
         [*unshare, *python],
         capture_output=True,
