@@ -129,6 +129,7 @@ class Repository:
         self.folder = Path(folder).absolute()
         self.read_only = read_only
         self._cleared = False
+        self._failed = False
         self._known: dict[DesignId, str] | None = None  # what `refs` says, as long as only this writer writes
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             if read_only:
@@ -154,10 +155,15 @@ class Repository:
             ValueError: card and design do not belong together, or the sequence number of a new design is not above
                 those of all designs before it.
             UnknownDesign: a parent is neither here nor earlier in the batch; nothing is written.
-            ArchiveFull, ArchiveUnwritable, ArchiveDamaged: git could not write.
+            ArchiveFull, ArchiveUnwritable, ArchiveDamaged: git could not write. After the second of these nothing is
+                written any more: what a disk says once it has failed to keep something is worth nothing.
         """
         if self.read_only:
             raise ValueError("the repository was opened read-only")
+        if self._failed:
+            raise ArchiveUnwritable(
+                f"{self.folder}: an earlier write failed", hint="stop, check the disk, resume the run"
+            )
         if not entries:
             return ()
         self._clear_stale_locks()
@@ -404,7 +410,9 @@ class Repository:
         except git.GitCommandNotFound as error:
             raise ArchiveError("cannot run git", hint="install git, 2.36 or later, and put it on the PATH") from error
         if status not in accept:
-            raise _failure(self.folder, arguments[0], errors, writes)
+            failure = _failure(self.folder, arguments[0], errors, writes)
+            self._failed |= isinstance(failure, ArchiveUnwritable)
+            raise failure
         return output
 
 
