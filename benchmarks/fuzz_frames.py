@@ -1,6 +1,5 @@
 """Does anything that a design may send break the reader? Recorded frames, mutated a million times and read.
 
-
     python benchmarks/fuzz_frames.py --frames 1000000 --seed 0
 
 What some designs of the catalogue said on a stream is recorded. Each try takes some of these frames, flips bits, cuts

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from archive.errors import ArchiveOutdated
+from archive.errors import ArchiveDamaged, ArchiveOutdated
 from archive.ledger import Ledger
 from archive.repository import Repository
 from meta_agent.config import Config, dump, load
@@ -122,10 +122,11 @@ class RunFolder:
 
 
 def create(folder: RunFolder, config: Config) -> None:
-    """Begin a run in `folder`, which must be held.
+    """Begin a run in `folder`, which must be held, or make sure that the one that it holds can go on.
 
     Raises:
         BadInput: there is a run with another config.
+        ArchiveDamaged: its ledger is gone or empty, and its designs are not.
     """
     if folder.config.exists():
         if folder.read_config() != config:
@@ -133,8 +134,17 @@ def create(folder: RunFolder, config: Config) -> None:
                 f"{folder.path} holds a run with another config",
                 f"`mnemogen resume {folder.path}` goes on with that one; --name gives the new run another folder",
             )
+        _check_ledger(folder)
         return
     write_config(folder, config)
+
+
+def _check_ledger(folder: RunFolder) -> None:
+    """A ledger is whole before the first design is committed: one that holds nothing has lost what it held."""
+    empty = not folder.ledger.exists() or folder.ledger.stat().st_size == 0
+    if empty and folder.repository.is_dir() and (count := len(folder.open_repository().refs())):
+        hint = f"`mnemogen fsck {folder.path}` says what is left and what can be made anew"
+        raise ArchiveDamaged(str(folder.ledger), f"it is empty, and {count} designs are in the repository", hint=hint)
 
 
 def write_config(folder: RunFolder, config: Config) -> None:

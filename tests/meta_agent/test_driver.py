@@ -11,12 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_runs import PROJECT, archive_of, finish, small_config
 
 from archive.episodes import episodes
+from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
 from archive.overview import overview
 from archive.records import DesignStatus, Purpose
@@ -51,6 +53,21 @@ def test_a_run_leaves_designs_with_lineage_scores_and_a_measured_winner(finished
     assert view.best.validation.n == 3
     assert view.generations > 1
     assert {c.name for c in view.controls} >= {"no_memory", "random_recall"}
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b""), Path.unlink], ids=["emptied", "gone"])
+def test_a_run_whose_ledger_is_empty_does_not_begin_anew(
+    finished: Path, small: Config, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    folder = RunFolder(shutil.copytree(finished, tmp_path / "copy"))
+    for beside in folder.path.glob(f"{folder.ledger.name}-*"):
+        beside.unlink()
+    damage(folder.ledger)
+    refs = folder.open_repository().refs()
+    with pytest.raises(ArchiveDamaged, match=f"{len(refs)} designs") as refused:
+        finish(folder.path, small)
+    assert "mnemogen fsck" in refused.value.hint
+    assert folder.open_repository().refs() == refs
 
 
 def test_doing_it_again_costs_nothing_and_says_the_same(finished: Path, small: Config) -> None:
