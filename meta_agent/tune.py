@@ -36,11 +36,11 @@ class TuneProposer:
         self._open: dict[DesignId, tuple[optuna.Study, optuna.trial.Trial]] = {}
 
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
-        parent = parents[0]
-        space = space_of(parent.design.source)
-        if not space:
-            fresh = random_genome(rng).design()
-            return Draft(fresh, (), self.name, "random", "the parent has no parameters; composed afresh")
+        parent = parents[0] if parents else None
+        space = {} if parent is None else space_of(parent.design.source)
+        if parent is None or not space:
+            why = "there is no parent yet" if parent is None else "the parent has no parameters"
+            return Draft(random_genome(rng).design(), (), self.name, "random", f"{why}; composed afresh")
         study = self._study(parent, space)
         trial = study.ask({name: _distribution(space, name) for name in space})
         values: dict[str, Value] = {name: trial.params[name] for name in space}

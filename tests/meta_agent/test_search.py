@@ -56,6 +56,16 @@ def test_other_seeds_give_other_searches() -> None:
     assert play(new_search(1), 3)[1:] != play(new_search(2), 3)[1:]
 
 
+def test_a_search_without_any_parent_composes_afresh() -> None:
+    """Every seed failed, or is the same as a control: tuning has nothing to tune then."""
+    search = new_search(tune=1.0)
+    seeds = search.ask()
+    for design in seeds.designs:
+        search.observe(design, {}, failed=True)
+    search.tell(seeds)
+    assert {slot.draft.operator for slot in search.ask().slots} == {"random"}
+
+
 def test_the_search_climbs_and_every_child_names_its_parent() -> None:
     search = new_search()
     play(search, 8)
