@@ -36,9 +36,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from kills import snapshot, start
 from rich.console import Console
 from rich.table import Table
+from sessions import snapshot, start
 from stand_ins import PROJECT, StandInPool, drive, endless
 
 from archive.ledger import Ledger

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kills import PROJECT, snapshot, start
+from sessions import PROJECT, snapshot, start
 
 
 def main() -> int:
