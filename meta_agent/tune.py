@@ -36,11 +36,12 @@ class TuneProposer:
         self._open: dict[DesignId, tuple[optuna.Study, optuna.trial.Trial]] = {}
 
     def propose(self, parents: tuple[Parent, ...], rng: np.random.Generator, prompt: str = "") -> Draft:
-        parent = parents[0] if parents else None
-        space = {} if parent is None else space_of(parent.design.source)
-        if parent is None or not space:
-            why = "there is no parent yet" if parent is None else "the parent has no parameters"
-            return Draft(random_genome(rng).design(), (), self.name, "random", f"{why}; composed afresh")
+        if not parents:
+            return self._afresh(rng, "there is no parent")
+        parent = parents[0]
+        space = space_of(parent.design.source)
+        if not space:
+            return self._afresh(rng, "the parent has no parameters")
         study = self._study(parent, space)
         trial = study.ask({name: _distribution(space, name) for name in space})
         values: dict[str, Value] = {name: trial.params[name] for name in space}
@@ -49,6 +50,9 @@ class TuneProposer:
         self._open[design.id] = (study, trial)
         note = f"trial {trial.number + 1}: " + ", ".join(f"{name}={_short(v)}" for name, v in params.items())
         return Draft(design, (parent.design.id,), self.name, "tuning", note)
+
+    def _afresh(self, rng: np.random.Generator, why: str) -> Draft:
+        return Draft(random_genome(rng).design(), (), self.name, "random", f"{why}; composed afresh")
 
     def selection(self, prompt: str) -> Selection | None:
         return None
