@@ -81,6 +81,18 @@ def test_as_many_designs_are_told_as_a_model_is_asked_to_write_where_all_of_them
     assert role.input_tokens / role.calls == pytest.approx(sum(asked_of) / len(asked_of), rel=0.2)
 
 
+def test_what_is_played_to_look_for_leaks_is_told_too() -> None:
+    """One call a task of such a stream, where the agent is a model."""
+    spared, played = (
+        forecast(configured("http://127.0.0.1:1/v1", *PLAYED, "budget.evaluations=24", extra), LiteLLMProvider())
+        for extra in ("seed=0", "final.impossible_streams=1")
+    )
+    assert played.evaluations <= 24
+    calls = [next(role.calls for role in told.roles if role.role == "agent") for told in (spared, played)]
+    streams = spared.evaluations - (played.evaluations - 1)  # of the search, given up for it
+    assert calls[1] == pytest.approx(calls[0] * (1 - streams / spared.evaluations) + 40, rel=0.05)
+
+
 def test_no_more_evaluations_are_told_than_the_budget_allows() -> None:
     config = small_config()
     assert 0 < forecast(config, LiteLLMProvider()).evaluations <= config.budget.evaluations
