@@ -315,7 +315,7 @@ class Harness:
                     self.compare(run, tally)
                 else:
                     tally.same.append(False)
-            self.notes.print(f"{tally.kind}: {tally.n} of {wanted}, {len(tally.same)} runs, {tally.wrong[-1:]}")
+            self.notes.print(f"{tally.kind}: {tally.n} of {wanted}, {len(tally.same)} runs, all fine: {tally.fine}")
         self.processes.settle(tally)
 
 
@@ -334,7 +334,7 @@ def kill_driver(harness: Harness, tally: Tally) -> Callable[[Session], bool]:
 def stop(harness: Harness, tally: Tally, number: int) -> Callable[[Session], bool]:
     def strike(session: Session) -> bool:
         session.wait(MOST_SECONDS, lambda: session.phase != "Python starts")  # from then on signals are heard
-        if session.wait(harness.chance.uniform(0.0, harness.lifetime)):
+        if session.wait(harness.chance.uniform(0.0, harness.lifetime / 2)):
             return False
         tally.phases[session.phase] += 1
         session.process.send_signal(number)
@@ -344,7 +344,7 @@ def stop(harness: Harness, tally: Tally, number: int) -> Callable[[Session], boo
         code = session.process.wait()
         if code not in (0, 130) and "next: " not in session.errors:  # the last line: it was at its end anyway
             tally.wrong.append(f"code {code} after a signal: {session.errors[-300:]}")
-        harness.processes.settle(tally, 5.0)
+        harness.processes.settle(tally, STOP_SECONDS)
         return True
 
     return strike
