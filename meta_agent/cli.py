@@ -1,9 +1,9 @@
 """The command line. Data goes to stdout, everything said about it to stderr.
 
-Exit codes: 0 done · 1 it failed, see the message · 2 what was given cannot be used · 3 sandbox or workers not to be had
-· 4 the archive is damaged or its disk full · 5 a cap of the budget is reached, `resume --set` goes on · 6 a model's
-provider refuses or does not answer, `resume` goes on · 7 a leak alarm: the run's scores mean nothing · 130 stopped by
-a signal, `resume` goes on.
+Exit codes: 0 done · 1 it failed, see the message · 2 what was given cannot be used, or the disk is full · 3 sandbox or
+workers not to be had · 4 the archive is damaged or cannot be written · 5 a cap of the budget is reached, `resume --set`
+goes on · 6 a model's provider refuses or does not answer, `resume` goes on · 7 a leak alarm: the run's scores mean
+nothing · 130 stopped by a signal, `resume` goes on.
 """
 
 from __future__ import annotations
