@@ -112,7 +112,7 @@ class PromptConfig(Strict):
         constants: of the choice, with their sources in `prompt_tree.Constants`.
     """
 
-    policy: Policy = "fixed"
+    policy: Policy = "flat"
     expansions: int = Field(default=1, ge=0, le=100)
     constants: Constants = Constants()
 

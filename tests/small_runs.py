@@ -33,6 +33,7 @@ SMALL = (
     "search.seeds=[exprag, memento]",
     "search.generation_size=3",
     "search.rungs=[1, 2]",
+    "search.prompts.policy=fixed",
     "final={candidates: 2, confirm_streams: 1, validation_streams: 3, impossible_streams: 0}",
     "budget={evaluations: 60, wall_seconds: null}",
 )
