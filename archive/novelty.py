@@ -7,11 +7,11 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from design_space import DesignId
-from design_space.source import Problem, parse
+from design_space.source import Problem, read
 from design_space.space import Value
 
 _SHINGLE = 5
@@ -37,12 +37,12 @@ def fingerprint(source: str, params: Mapping[str, Value] | None = None) -> str:
     Raises:
         ValueError: the source is not Python.
     """
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        raise ValueError(str(tree))
     try:
-        printer = _Printer(_Names(tree))
-        printer.print(tree, {})
+        module = read(source)
+        if isinstance(module, Problem):
+            raise ValueError(str(module))
+        printer = _Printer(_Names(module.nodes))
+        printer.print(module.nodes[0], {})
     except (RecursionError, MemoryError) as error:
         raise ValueError("the source is nested too deeply") from error
     values = json.dumps(dict(params or {}), sort_keys=True)
@@ -99,13 +99,12 @@ class _Names:
         reflects: whether the module can see the names of its local variables, or its docstrings.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
         bound: set[str] = set()
         seen: set[str] = set()
         self.keywords: set[str] = set()
         self.outer: set[str] = set()
         self.reflects = False
-        nodes = list(ast.walk(tree))
         classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)} | _KNOWN_BASES
         bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         for node in nodes:

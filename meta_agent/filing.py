@@ -37,18 +37,19 @@ class Filing:
 
     def file(self, generation: Generation) -> None:
         """Commit the novel designs of a generation, then record it; what an earlier session filed stays as it is."""
-        entries = [(_card(generation, slot), slot.draft.design) for slot in generation.slots if slot.novel]
-        commits = {done.id: done.commit for done in self._repository.commit(entries)}
         filed = {proposal.sequence for proposal in self._ledger.proposals(generation.number)}
         missing = [slot for slot in generation.slots if slot.sequence not in filed]
-        if missing:
-            novel = [slot for slot in missing if slot.novel]
-            unknown = [slot for slot in novel if slot.draft.design.id not in self._known]
-            self._ledger.record_generation(
-                designs=[_row(generation, slot, commits[slot.draft.design.id]) for slot in unknown],
-                proposals=[_proposal(generation, slot) for slot in missing],
-                decisions=[decision for slot in novel for decision in _why(generation, slot)],
-            )
+        if not missing:
+            return  # what has rows had commits before
+        entries = [(_card(generation, slot), slot.draft.design) for slot in generation.slots if slot.novel]
+        commits = {done.id: done.commit for done in self._repository.commit(entries)}
+        novel = [slot for slot in missing if slot.novel]
+        unknown = [slot for slot in novel if slot.draft.design.id not in self._known]
+        self._ledger.record_generation(
+            designs=[_row(generation, slot, commits[slot.draft.design.id]) for slot in unknown],
+            proposals=[_proposal(generation, slot) for slot in missing],
+            decisions=[decision for slot in novel for decision in _why(generation, slot)],
+        )
 
     def compare(self, search: Search, generation: Generation) -> None:
         """Write down how each new design did beside its parent, on streams that chose the parent: no claim."""

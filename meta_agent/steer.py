@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Literal, get_args
 
 Operator = Literal["any", "mutation", "crossover", "random"]
@@ -43,6 +44,7 @@ class Steer:
         return json.dumps(asdict(self))
 
     @staticmethod
+    @lru_cache(maxsize=4_096)
     def from_text(text: str) -> Steer:
         """Read what `to_text` wrote; the empty text is the default.
 
