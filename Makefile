@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One process a core; a file's tests share what they have made, so they stay together.
-PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+# One process a core, and one more, as some tests wait; a file's tests share what they have made, so they stay together.
+PYTEST := $(BIN)/pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check clean
 

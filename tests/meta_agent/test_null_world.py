@@ -10,12 +10,12 @@ from meta_agent import rehearsal
 from meta_agent.driver import Driver
 from meta_agent.verdict import Final
 
-WORLDS = 40
+WORLDS = 30
 VALIDATION = "final={candidates: 2, confirm_streams: 1, validation_streams: 8, line: 2}"
 
 
 def test_where_nothing_is_better_a_search_rarely_says_that_it_found_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most one run in twenty may; that more than six of forty do then has a chance of 1 %."""
+    """At most one run in twenty may; that more than five of thirty do then has a chance of .3 %."""
     ends: list[Final] = []
     labels: list[list[object]] = []
 
@@ -33,7 +33,7 @@ def test_where_nothing_is_better_a_search_rarely_says_that_it_found_something(mo
     assert len(ends) == WORLDS
     assert sum(end.over_ancestors is not None for end in ends) > WORLDS / 2, "most winners have an ancestor to beat"
     assert sum(map(len, labels)) > WORLDS / 2, "there is something to be labelled"
-    assert sum(end.improved for end in ends) <= 6
+    assert sum(end.improved for end in ends) <= 5
     wrong = sum(any(verdict != Verdict.UNDECIDED.value for verdict in run) for run in labels)
-    assert wrong <= 6
+    assert wrong <= 5
     assert abs(sum(end.score.mean for end in ends) / WORLDS - 0.5) < 0.03, "a winner is not reported for its luck"
