@@ -51,7 +51,7 @@ class _Scores:
     @property
     def interval(self) -> Interval | None:
         streams = by_stream(self.evaluations)
-        return _within(mean_interval(list(streams.values())), 0.0, 1.0) if streams else None
+        return mean_interval(list(streams.values())).within(0.0, 1.0) if streams else None
 
     def against(self, other: _Scores) -> tuple[dict[str, float], dict[str, float]]:
         """Scores by stream of both, from evaluations that differ in nothing but the design."""
@@ -62,11 +62,6 @@ class _Scores:
 
 def _place(evaluation: Evaluation) -> EvaluationKey:
     return replace(evaluation.key, design=DesignId(""))
-
-
-def _within(interval: Interval, low: float, high: float) -> Interval:
-    """Cut an interval at what is possible; that of a single stream then says so: everything."""
-    return Interval(interval.mean, max(interval.low, low), min(interval.high, high), interval.n)
 
 
 class _Reader:
@@ -230,7 +225,7 @@ class _Reader:
             over=other,
             over_name=self.names[other],
             label=label,
-            interval=_within(paired_difference(mine, theirs), -1.0, 1.0),
+            interval=paired_difference(mine, theirs).within(-1.0, 1.0),
             verdict=paired_difference(mine, theirs, 1 - 0.05 / compared).verdict,
             split=split,
             detectable=_detectable(len(differences)) * max(spread, SD_FLOOR),
@@ -302,7 +297,7 @@ def _cost(evaluations: Sequence[Evaluation]) -> Cost:
 
 
 def _amount(values: Sequence[float]) -> Interval | None:
-    return _within(mean_interval(values), 0.0, math.inf) if values else None
+    return mean_interval(values).within(0.0, math.inf) if values else None
 
 
 def _gap(best: DesignView) -> Interval | None:
@@ -311,7 +306,7 @@ def _gap(best: DesignView) -> Interval | None:
     if search is None or fresh is None:
         return None
     difference, half = search.mean - fresh.mean, math.hypot(search.half_width, fresh.half_width)
-    return _within(Interval(difference, difference - half, difference + half, min(search.n, fresh.n)), -1.0, 1.0)
+    return Interval(difference, difference - half, difference + half, min(search.n, fresh.n)).within(-1.0, 1.0)
 
 
 def _believe(rows: Iterable[DesignRow], scores: Mapping[DesignId, Mapping[str, float]]) -> dict[DesignId, Posterior]:

@@ -55,6 +55,10 @@ class Interval:
             return Verdict.BETTER
         return Verdict.WORSE if self.high < 0 else Verdict.UNDECIDED
 
+    def within(self, low: float, high: float) -> Interval:
+        """Cut to what is possible; that of a single stream then says so: everything."""
+        return Interval(self.mean, max(self.low, low), min(self.high, high), self.n)
+
     def __str__(self) -> str:
         return f"{_signed(self.mean)} [{_signed(self.low)}, {_signed(self.high)}] (n={self.n})"
 

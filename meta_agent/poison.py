@@ -95,10 +95,10 @@ def _swayed(
     return Swayed(
         name=design.name,
         design=design.id,
-        begun=mean_interval([own[s][0] for s in streams]),
-        typed=mean_interval([own[s][1] for s in streams]),
-        more=None if own is baseline else more,
-        reward=mean_interval([own[s][2] for s in streams]),
+        begun=mean_interval([own[s][0] for s in streams]).within(0.0, 1.0),
+        typed=mean_interval([own[s][1] for s in streams]).within(0.0, 1.0),
+        more=None if own is baseline else more.within(-1.0, 1.0),
+        reward=mean_interval([own[s][2] for s in streams]).within(0.0, 1.0),
         tasks=len(streams) * (settings.tasks_count - settings.planted_count),
         failed=sum(own[s][3] for s in streams),
     )
