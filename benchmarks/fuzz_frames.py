@@ -22,8 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -32,7 +31,7 @@ from rich.table import Table
 from design_space import catalogue
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.attach import AttachReader
-from sandbox.backend import Ending, Guest, Labels, Limits
+from sandbox.backend import Labels, Limits
 from sandbox.evaluate import Evaluator, Setting
 from sandbox.guest import wire
 from sandbox.guest.channel import frame
@@ -57,38 +56,6 @@ MORSELS = (
 )
 
 
-class Recorder:
-    """A guest whose answers are kept."""
-
-    def __init__(self, guest: Guest, heard: list[bytes]) -> None:
-        self._guest = guest
-        self._heard = heard
-
-    def start(self) -> None:
-        self._guest.start()
-
-    def send(self, body: bytes, *, resume: bool = False) -> None:
-        self._guest.send(body, resume=resume)
-
-    def receive(self) -> bytes:
-        self._heard.append(self._guest.receive())
-        return self._heard[-1]
-
-    def stop(self) -> Ending:
-        return self._guest.stop()
-
-    def close(self) -> None:
-        self._guest.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def recorded() -> list[bytes]:
     """Bodies that designs sent, each once, and up-calls that the catalogue does not make key-free."""
     source = HouseholdSource(HouseholdSettings(tasks_count=6, max_steps=10))
@@ -102,9 +69,18 @@ def recorded() -> list[bytes]:
     for name in DESIGNS:
         design = catalogue.load(name)
         with backend.open(Labels("fuzz", design.id)) as guest:
-            evaluator.evaluate(design, stream, Recorder(guest, heard), evaluator.key(design, stream))
+            guest.receive = _kept(guest.receive, heard)  # type: ignore[method-assign]
+            evaluator.evaluate(design, stream, guest, evaluator.key(design, stream))
     backend.close()
     return sorted(set(heard))
+
+
+def _kept(receive: Callable[[], bytes], heard: list[bytes]) -> Callable[[], bytes]:
+    def kept() -> bytes:
+        heard.append(receive())
+        return heard[-1]
+
+    return kept
 
 
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
