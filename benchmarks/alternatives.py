@@ -1,6 +1,6 @@
 """Does evolution beat the honest alternatives at equal cost? Independent runs of each, sealed.
 
-    python benchmarks/alternatives.py configs/quickstart.yaml --seeds 5 --sealed 40 [--set KEY=VALUE ...]
+    python benchmarks/alternatives.py configs/quickstart.yaml [--ways WAY ...] [--set KEY=VALUE ...]
 
 For each seed, each way gets the config's whole budget of evaluations, search and confirmation included:
 
@@ -15,16 +15,15 @@ For each seed, each way gets the config's whole budget of evaluations, search an
 
 The winners, the best design of the catalogue as it is (by the search streams) and no memory are then scored on the same
 sealed streams, in one opening for each seed. Told is the score, and how much more evolution's winner earned: the mean
-over seeds with its 95 % interval (n = seeds), and in how many of them the interval over streams lies above 0. A run
-that is there already is not made again.
+over seeds with its 95 % interval (n = seeds), and in how many of them the interval over streams lies above 0; of one
+seed, the interval over streams. A run that is there already is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,10 +142,11 @@ WAYS = {
 }
 
 
-def winners(config: Config, runs: Path, pool: Pool, console: Console) -> dict[str, Design]:
+def winners(ways: Sequence[str], config: Config, runs: Path, pool: Pool, console: Console) -> dict[str, Design]:
     """The winner of each way, the best design of the catalogue, and no memory."""
     designs: dict[str, Design] = {}
-    for name, way in WAYS.items():
+    for name in ways:
+        way = WAYS[name]
         named = way.change(config).model_copy(update={"name": f"{config.name}-{config.seed}-{_plain(name)}"})
         folder = RunFolder(runs / named.name)
         with folder.held():
@@ -163,9 +163,11 @@ def winners(config: Config, runs: Path, pool: Pool, console: Console) -> dict[st
     return designs | {NOTHING: catalogue.load("no_memory")}
 
 
-def sealed(config: Config, streams: int, runs: Path, pool: Pool, console: Console) -> dict[str, Mapping[str, float]]:
+def sealed(
+    ways: Sequence[str], config: Config, streams: int, runs: Path, pool: Pool, console: Console
+) -> dict[str, Mapping[str, float]]:
     """Scores by way and sealed stream."""
-    designs = winners(config, runs, pool, console)
+    designs = winners(ways, config, runs, pool, console)
     folder = RunFolder(runs / f"{config.name}-{config.seed}-{EVOLUTION}")
     with folder.held(), Ledger(folder.ledger) as ledger, ConsoleWatcher(console) as watcher:
         progress = Progress("the sealed streams", allowed=len(designs) * streams)
@@ -177,24 +179,22 @@ def sealed(config: Config, streams: int, runs: Path, pool: Pool, console: Consol
 
 
 def report(found: list[dict[str, Mapping[str, float]]], config: Config, streams: int) -> Table:
+    """Intervals are over runs; those of a single run, over its sealed streams."""
     title = f"{config.name}: {config.budget.evaluations} evaluations a run, n = {len(found)} runs of each way,"
     table = Table(title=f"{title} one opening of {streams} sealed streams for each seed", title_justify="left")
     for heading in ("", "score", "evolution's gain over it", "runs in which that is shown", "in which the opposite is"):
         table.add_column(heading)
-    means, gains, verdicts = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list), defaultdict(list)
-    for scores in found:
-        for name, own in scores.items():
-            gain = paired_difference(scores[EVOLUTION], own)
-            means[name].append(float(np.mean(list(own.values()))))
-            gains[name].append(gain.mean)
-            verdicts[name].append(gain.verdict)
-    for name, earned in means.items():
-        score = told_score(mean_interval(earned))
+    for name in found[0]:
+        earned = [mean_interval(list(scores[name].values())) for scores in found]
+        gains = [paired_difference(scores[EVOLUTION], scores[name]) for scores in found]
+        score = told_score(earned[0] if len(found) == 1 else mean_interval([own.mean for own in earned]))
         if name == EVOLUTION:
             table.add_row(name, score)
             continue
-        shown = (f"{verdicts[name].count(verdict)} of {len(found)}" for verdict in (Verdict.BETTER, Verdict.WORSE))
-        table.add_row(name, score, str(mean_interval(gains[name])), *shown)
+        gain = gains[0] if len(found) == 1 else mean_interval([own.mean for own in gains])
+        verdicts = [own.verdict for own in gains]
+        shown = (f"{verdicts.count(verdict)} of {len(found)}" for verdict in (Verdict.BETTER, Verdict.WORSE))
+        table.add_row(name, score, str(gain), *shown)
     return table
 
 
@@ -207,16 +207,18 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sealed", type=int, default=40)
+    parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=tuple(WAYS), metavar="WAY")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     options = parser.parse_args()
     config = load(options.config, (*options.overrides, "budget.wall_seconds=null"))
     console = Console(stderr=True)
+    ways = (EVOLUTION, *(way for way in options.ways if way != EVOLUTION))
     found = []
     for seed in range(options.seeds):
         seeded = config.model_copy(update={"seed": seed})
         with RayPool(worker_spec(seeded), config.workers.count) as pool:
-            found.append(sealed(seeded, options.sealed, options.runs, pool, console))
+            found.append(sealed(ways, seeded, options.sealed, options.runs, pool, console))
     Console(width=160).print(report(found, config, options.sealed))
 
 
