@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from rivals import OURS, WEIGHTED, Cells, Gepa, Weighted
+from rivals import OURS, WEIGHTED, Cells, Gepa, Pareto, Weighted
 
 from archive.beliefs import Beliefs
 from archive.selection import Candidates, Selection
@@ -70,11 +70,11 @@ class Procedure:
 PROCEDURES = (
     *(
         Procedure(f"peer's, {name}", name, False)
-        for name in ("random", "alma", "openevolve", "dgm", "shinka", "gepa", "greedy")
+        for name in ("random", "alma", "openevolve", "dgm", "shinka", "gepa", "pareto", "greedy")
     ),
     *(
         Procedure(f"ours, {name}", name, True)
-        for name in ("random", "alma", "openevolve", "dgm", "shinka", "gepa", "cells", "greedy", "thompson")
+        for name in ("random", "alma", "openevolve", "dgm", "shinka", "gepa", "pareto", "cells", "greedy", "thompson")
     ),
     Procedure("ours, thompson, all see 3", "thompson", True, (SEEN,)),
 )
@@ -89,6 +89,7 @@ class Ended:
         reported: score; covers: whether its interval holds the truth.
         claims: whether an improvement over what it began with is claimed.
         designs: made, the first ones included.
+        tokens: that the chosen design takes, of what the first ones take.
     """
 
     worth: float
@@ -98,6 +99,7 @@ class Ended:
     covers: bool
     claims: bool
     designs: int
+    tokens: float
 
 
 class Run:
@@ -130,6 +132,8 @@ class Run:
         name = self._procedure.selection
         if name == "gepa":
             return Gepa(self._table)
+        if name == "pareto":
+            return Pareto(self._table, lambda: np.array([self._world.things[i].costs for i in self._alive]))
         if name == "cells":
             return Cells(lambda: np.array([self._roots[i] for i in self._alive]))
         return OURS[name]() if name in OURS else Weighted(WEIGHTED[name])
@@ -227,6 +231,7 @@ class Run:
             covers=reported.low <= worth <= reported.high,
             claims=claims,
             designs=len(things),
+            tokens=things[chosen].costs[0],
         )
 
 
@@ -261,6 +266,7 @@ def told(procedures: Sequence[Procedure], found: Sequence[Sequence[tuple[float, 
         table.add_column(name, justify="left" if name == "procedure" else "right")
     table.add_column("claims", justify="right")
     table.add_column("designs", justify="right")
+    table.add_column("tokens", justify="right")
     gained = np.mean(by_seed(lambda seen, ended: seen - ended[0].first))
     for place, procedure in enumerate(procedures):
         gain = np.mean(by_seed(lambda _, e, p=place: e[p].worth - e[p].first))  # type: ignore[misc]
@@ -278,6 +284,7 @@ def told(procedures: Sequence[Procedure], found: Sequence[Sequence[tuple[float, 
             _share(by_seed(lambda _, e, p=place: e[p].covers)),  # type: ignore[misc]
             _share(by_seed(lambda _, e, p=place: e[p].claims)),  # type: ignore[misc]
             f"{np.mean(by_seed(lambda _, e, p=place: e[p].designs)):.0f}",  # type: ignore[misc]
+            f"{np.mean(by_seed(lambda _, e, p=place: e[p].tokens)):.2f}",  # type: ignore[misc]
         )
     return table
 

@@ -20,6 +20,9 @@ Walks begin at Normal(.3, .05). Everything else is common to all. A design's cha
 clip(worth + ease(s) + whim), ease ~ Normal(0, .08) for each stream and whim ~ Normal(0, .06) for each design and
 stream. A stream has 10 tasks, each solved or not: its score is their mean. Of all changed designs 15 % do not work:
 the first stream shows it, and they score 0 there. No change repairs another: they are nobody's parents.
+
+A design also takes tokens and seconds, which say nothing of its worth: the first ones 1 of each, a child its parent's
+times exp(Normal(0, .3)) of each, drawn apart.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bits = NDArray[np.int64]
-TASKS, BROKEN, EASE_SD, WHIM_SD, STARTS = 10, 0.15, 0.08, 0.06, 4
+TASKS, BROKEN, EASE_SD, WHIM_SD, COST_SD, STARTS = 10, 0.15, 0.08, 0.06, 0.3, 4
 
 
 class Landscape(Protocol):
@@ -159,12 +162,14 @@ class Thing:
 
     Attributes:
         scores: by stream, what was seen; parent: None for those that a search begins with.
+        costs: tokens and seconds.
     """
 
     genotype: Bits | float
     worth: float
     works: bool
     parent: int | None
+    costs: tuple[float, float]
     scores: dict[int, float] = field(default_factory=dict)
 
 
@@ -184,6 +189,7 @@ class World:
         self._seed = seed
         self._eases: dict[int, float] = {}
         self._rng = np.random.default_rng([seed, 2])
+        self._dear = np.random.default_rng([seed, 4])
         self.things: list[Thing] = []
         self.spent = 0
         starts = np.random.default_rng([seed, 3])
@@ -216,5 +222,9 @@ class World:
 
     def _enter(self, genotype: Bits | float, parent: int | None, works: bool) -> int:
         worth = self.landscape.worth(genotype) if works else 0.0
-        self.things.append(Thing(genotype, worth, works, parent))
+        costs = (1.0, 1.0)
+        if parent is not None:
+            tokens, seconds = self.things[parent].costs * np.exp(self._dear.normal(0.0, COST_SD, size=2))
+            costs = (float(tokens), float(seconds))
+        self.things.append(Thing(genotype, worth, works, parent, costs))
         return len(self.things) - 1

@@ -64,6 +64,29 @@ class Gepa:
         return [Choice(int(i), "") for i in rng.choice(len(candidates), size=count, p=wins / wins.sum())]
 
 
+class Pareto:
+    """Any that no other equals or betters in reward, tokens and seconds at once, as MemEvolve (arXiv:2512.18746) may
+    choose; in proportion to the streams on which it is one of these.
+
+    Args:
+        table: as of `Gepa`; costs: shape (designs, 2).
+    """
+
+    def __init__(self, table: Callable[[], NDArray[np.float64]], costs: Callable[[], NDArray[np.float64]]) -> None:
+        self._table, self._costs = table, costs
+
+    def choose(self, candidates: Candidates, count: int, rng: np.random.Generator) -> list[Choice]:
+        table, costs = self._table(), self._costs()
+        cheaper = (costs[:, None] <= costs[None]).all(axis=2) & (costs[:, None] < costs[None]).any(axis=2)
+        equal = (costs[:, None] == costs[None]).all(axis=2)
+        wins = np.zeros(len(candidates))
+        for scores in table.T:
+            more, least = scores[:, None] > scores[None], scores[:, None] >= scores[None]
+            beaten = ((cheaper & least) | (equal & more)).any(axis=0)
+            wins += ~beaten & ~np.isnan(scores)
+        return [Choice(int(i), "") for i in rng.choice(len(candidates), size=count, p=wins / wins.sum())]
+
+
 class Cells:
     """Quality-diversity (MAP-Elites, arXiv:1504.04909) over lineages: a cell at random, in it by Thompson sampling.
 
