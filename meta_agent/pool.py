@@ -11,12 +11,16 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from meta_agent.errors import Interrupted
 from meta_agent.switchboard import Desk, RemoteModels, Switchboard
 from meta_agent.worker import Done, Facts, Job, Worker, WorkerSpec
 from sandbox.backend import SandboxUnavailable
@@ -306,7 +310,8 @@ class RayPool:
             self._end(actor)
         if self._board is not None:
             self._desk.close()
-        self._ray.shutdown()
+        with _own_handler():
+            self._ray.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -343,6 +348,29 @@ class _Board(RemoteModels):
         return _Board, (self._board,)
 
 
+@contextmanager
+def _own_handler() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM.
+
+    Ray takes the signal for itself, to exit at once; the library beneath it aborts a process that takes three seconds
+    more to end; and when it is shut down, the signal has no handler at all. A run that is asked to stop has to finish.
+
+    Raises:
+        Interrupted: the signal came meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        raise Interrupted("stopped before anything was begun", "the same command again begins it") from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, handler)
+
+
 def _start(address: str | None) -> Any:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**threads, "PYTHONHASHSEED": "0"}
@@ -355,11 +383,13 @@ def _start(address: str | None) -> Any:
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if address is None:
+        options |= {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    else:
+        options |= {"address": address, "runtime_env": {"env_vars": environment}}
     try:
-        if address is None:
-            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **options)
-        else:
-            ray.init(address=address, runtime_env={"env_vars": environment}, **options)
+        with _own_handler():
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "on this machine" if address is None else f"at {address}"
         raise SandboxUnavailable(

@@ -43,3 +43,43 @@ def test_signals_ask_for_a_stop_and_a_second_one_ends_it(number: signal.Signals,
     _, told = process.communicate(timeout=30)
     assert process.returncode == (128 + number if manner == "deaf" else 0)
     assert "stopping: what is finished is kept" in told
+
+
+WITH_WORKERS = """
+import sys, time
+from meta_agent.evaluations import worker_spec
+from meta_agent.pool import RayPool
+from meta_agent.session import stoppable
+from small_runs import small_config
+
+with stoppable() as stopping:
+    with RayPool(worker_spec(small_config()), 1):
+        print("ready", flush=True)
+        while not stopping():
+            time.sleep(0.01)
+        time.sleep(4)
+        print("finished", flush=True)
+    print("closed", flush=True)
+    time.sleep(4)
+"""
+
+
+def test_a_run_with_workers_takes_the_time_to_stop_that_it_needs() -> None:
+    """Ray would have it exit at once, and aborted after three seconds."""
+    path = os.pathsep.join((str(PROJECT), str(PROJECT / "tests")))
+    process = subprocess.Popen(
+        [sys.executable, "-c", WITH_WORKERS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert [process.stdout.readline() for _ in range(2)] == ["finished\n", "closed\n"]
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, "the second one ends it, by the same handler"
+    assert "stopping: what is finished is kept" in told
+    assert "SIGTERM received" not in told
