@@ -203,7 +203,8 @@ class Search:
         """Name those of a generation that recalled on the first stream what an earlier design had; each with that one.
 
         They are no designs of their own: what they earned is luck over again, so nothing is believed of it, and they
-        are neither parents nor winners.
+        are neither parents nor winners. What a search begins with is given, and stays: where little is to be recalled,
+        all of it may recall the same.
         """
         found = []
         for design in generation.designs:
@@ -211,7 +212,7 @@ class Search:
             if not member.recalls or member.failed:
                 continue
             first = self._recalled.setdefault(member.recalls, design)
-            if first != design:
+            if first != design and generation.number > 0:
                 member.same_as = first
                 self._beliefs.forget(member.number)
                 self._standing.pop(design, None)

@@ -178,3 +178,16 @@ def test_a_design_that_recalls_what_an_earlier_one_does_is_that_one() -> None:
     search.tell(later)
     play(search, 2)
     assert all(copy not in m.slot.draft.parents for m in search.members.values())
+
+
+def test_what_a_search_begins_with_stays_even_if_all_recall_the_same() -> None:
+    search = new_search()
+    first = search.ask()
+    for design in first.designs:
+        search.observe(design, {0: 0.1}, failed=False, recalls="ab")
+    assert search.pool(first) == []
+    search.tell(first)
+    assert search.ranked()
+    later = search.ask()
+    search.observe(later.designs[0], {0: 0.1}, failed=False, recalls="ab")
+    assert search.pool(later) == [(later.designs[0], first.designs[0])]
