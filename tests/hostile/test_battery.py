@@ -23,6 +23,7 @@ from scripted_models import ScriptedModels, echo
 
 from design_space import Design, Evaluation, Outcome, catalogue
 from design_space.validate import validate
+from meta_agent.leak import leak_in
 from sandbox import bundle
 from sandbox.agents.evidence import EvidenceAgent
 from sandbox.backend import Backend, Guest, Labels, Limits
@@ -30,6 +31,8 @@ from sandbox.broker import Allowance, model_brokers
 from sandbox.docker_backend import Client, DockerBackend, connect
 from sandbox.embedded_backend import EmbeddedBackend
 from sandbox.evaluate import Evaluator, Result, Setting
+from sandbox.streams import impossible
+from sandbox.streams.base import Source
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
 
 LIMITS = Limits(
@@ -63,7 +66,8 @@ LONG = HouseholdSettings(tasks_count=30, max_steps=20)
 MANY = HouseholdSettings(tasks_count=36, max_steps=1)
 NAMES = tuple(sorted(file.stem for file in DESIGNS.glob("*.py")))
 CHEATS = frozenset(
-    "null_memory constant_cheer always_equal patch_time patch_guest answer_grep preseed_result split_detector".split()  # noqa: SIM905
+    "null_memory constant_cheer always_equal patch_time patch_guest answer_grep preseed_result split_detector"  # noqa: SIM905
+    " order_exploit impossible_winner".split()
 )
 """Without a way to the answers, they earn what no memory earns."""
 BUDGET = frozenset({"llm_flood", "max_tokens_hog", "cache_buster", "embed_flood", "solve_in_memory", "upcall_flood"})
@@ -71,14 +75,20 @@ BUDGET = frozenset({"llm_flood", "max_tokens_hog", "cache_buster", "embed_flood"
 
 
 def play(
-    backend: Backend, design: Design, guest: Guest, settings: HouseholdSettings = SHORT, models: bool = False
+    backend: Backend,
+    design: Design,
+    guest: Guest,
+    settings: HouseholdSettings = SHORT,
+    models: bool = False,
+    source: Source | None = None,
 ) -> Played:
     """An evaluation as a run makes it.
 
     Args:
         models: offer the design a model that is scripted.
+        source: of other tasks than those of the household.
     """
-    source, scripted = HouseholdSource(settings), ScriptedModels(echo)
+    source, scripted = source or HouseholdSource(settings), ScriptedModels(echo)
     setting = Setting("online", "evidence", RECALL_CHARS, 0, LIMITS.digest)
     brokers = model_brokers(scripted, 100, "model", ALLOWANCE) if models else model_brokers(None)
     evaluator = Evaluator(source, EvidenceAgent, backend, setting, brokers)
@@ -266,6 +276,16 @@ def test_who_fails_on_purpose_is_not_tried_again(stage: Stage) -> None:
     assert set(rewards[lost:]) == {0.0}
 
 
+def test_who_foretells_what_is_drawn_at_random_raises_the_leak_alarm(stage: Stage) -> None:
+    source = impossible.ImpossibleSource()
+    for name, alarm in (("impossible_winner", True), ("null_memory", False)):
+        design = Design(Part.read(name).source)
+        with stage.open(design) as guest:
+            found = leak_in([play(stage.backend, design, guest, source=source).evaluation], impossible.CHANCE)
+        assert found.tasks == source.settings.tasks_count
+        assert found.alarm is alarm, str(found)
+
+
 def test_what_the_model_did_for_a_design_is_on_its_bill(stage: Stage) -> None:
     design = Design(Part.read("solve_in_memory").source)
     with stage.open(design) as guest:
@@ -303,8 +323,8 @@ def test_hunter_finds_what_is_planted_where_nothing_confines_it(plants: Plants) 
 
 PASSED = frozenset(
     "always_equal cache_buster constant_cheer context_stuff crash_if_losing disk_fill embed_flood empty_items fd_hog"  # noqa: SIM905
-    " import_bomb inode_fill lone_surrogate max_tokens_hog memory_bomb memory_growth null_memory pattern_bomb"
-    " regex_bomb slow_import solve_in_memory spin unicode_soup wrong_argument wrong_return_type".split()
+    " import_bomb inode_fill lone_surrogate max_tokens_hog memory_bomb memory_growth null_memory order_exploit"
+    " pattern_bomb regex_bomb slow_import solve_in_memory spin unicode_soup wrong_argument wrong_return_type".split()
 )
 """What only shows when it runs; all others are refused for what they import, or as no design."""
 
