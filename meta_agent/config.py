@@ -185,7 +185,8 @@ class BudgetConfig(Strict):
 
     Attributes:
         evaluations: designs times streams, the final measurements included. Runs stopped by it repeat exactly.
-        wall_seconds: after it nothing new of the search is started; the final measurements are still made.
+        wall_seconds: after it nothing new of the search is started; the final measurements are still made. All sessions
+            of a run together have it; where the search has ended by it, it goes on only if more is allowed.
         dollars, tokens, calls: on models, all roles together; never exceeded. A run that reaches one stops, and goes
             on once it is raised: `mnemogen resume RUN --set budget.dollars=20`.
     """

@@ -26,7 +26,8 @@ from meta_agent.carried import Vocabulary, flag
 from meta_agent.coach import Asked, Coach, begun_with, standing
 from meta_agent.compose import ComposeProposer
 from meta_agent.config import Config
-from meta_agent.errors import BadInput, LeakAlarm
+from meta_agent.deadline import Deadline, Place
+from meta_agent.errors import BadInput, Interrupted, LeakAlarm
 from meta_agent.evaluations import IMPOSSIBLE_BENCH, Evaluations, worker_spec
 from meta_agent.filing import Filing
 from meta_agent.generation import Generation
@@ -43,7 +44,7 @@ from meta_agent.record import Interruptible
 from meta_agent.search import Search
 from meta_agent.tune import TuneProposer
 from meta_agent.verdict import Final, compare, scores_of
-from sandbox.calls import Line
+from sandbox.calls import Line, ModelFault
 from sandbox.gateway import Gateway
 from sandbox.streams import impossible
 
@@ -117,7 +118,7 @@ class Driver:
         self._config = config
         self._ledger = ledger
         self._watcher = watcher
-        self._clock = clock
+        self._deadline = Deadline(config.budget.wall_seconds, ledger, clock)
         self._make_search = make_search
         self._filing = Filing(ledger, repository)
         self._progress = Progress(allowed=config.budget.evaluations)
@@ -134,10 +135,12 @@ class Driver:
         self._models = models
         self._read_texts = read_texts
         self._answers = None if models is None else Interruptible(models, stopping)
-        self._began = 0.0
         self._planned = 0
-        self.ended_by_clock = False
+
+    @property
+    def ended_by_clock(self) -> bool:
         """Whether wall time ended the search, so that another run of the same config may end elsewhere."""
+        return self._deadline.ended
 
     def run(self) -> Final:
         """Search until the budget is used, then measure the winner on fresh streams.
@@ -150,13 +153,16 @@ class Driver:
             ModelFault: a model is, or a cap of the budget is reached; what was recorded is kept.
             ArchiveError: the archive cannot be read or written.
         """
-        self._began = self._clock()
         self._evaluations.begin()
         with SearchBook(self._ledger.path, check=False) as book:
             insights = begun_with(book)
             search = self._make_search(self._config, self._writer(insights))
             prompts, asked = self._config.search.prompts, self._asked()
-            self._search(search, Coach(self._config.seed, prompts.expansions, book, insights, asked))
+            try:
+                self._search(search, Coach(self._config.seed, prompts.expansions, book, insights, asked))
+            except (Interrupted, ModelFault):
+                self._deadline.keep()
+                raise
         finalists = self._finalists(search)
         self._watch_for_leaks(search, finalists)
         winner = self._confirm(search, finalists)
@@ -203,19 +209,23 @@ class Driver:
             self._count(generation)
             more = self._climb(search, generation, allowance)
             search.tell(generation)
+            if self._deadline.ended:
+                return  # part of a generation teaches nothing: were more time allowed, all of it would teach otherwise
             self._filing.compare(search, generation)
             coach.after(search, generation)
             self._ledger.set_meta(STANDING, standing(search))
             barren = 0 if generation.designs else barren + 1
             if not more or barren == BARREN_GENERATIONS:
                 return
-            if self._late():
-                self.ended_by_clock = True
+            self._deadline.keep()
+            self._deadline.at = Place(generation.number, len(self._config.search.rungs))
+            if self._deadline.ends():
                 return
 
     def _climb(self, search: Search, generation: Generation, allowance: int) -> bool:
         """Take a generation up the rungs; False once the allowance does not pay for all that was wanted."""
         rungs = self._config.search.rungs
+        self._deadline.at = Place(generation.number)
         designs = {d: search.members[d].design for d in generation.designs}
         if generation.number == 0:
             wanted = [Request(d, tuple(range(rungs[-1]))) for d in designs]
@@ -227,8 +237,8 @@ class Driver:
         self._pool(search, generation)
         standing = list(designs)
         for rung in range(1, len(rungs)):
-            if self._late():
-                self.ended_by_clock = True
+            self._deadline.at = Place(generation.number, rung)
+            if self._deadline.ends():
                 return False
             means = {d: None if search.members[d].spent_in_vain else search.believed(d).mean for d in standing}
             wanted = policy.next_rung(means, rung, rungs, self._config.search.keep)
@@ -247,12 +257,15 @@ class Driver:
         paid = policy.within(wanted, allowance - self._planned)
         self._planned += sum(len(request.streams) for request in paid)
         self._progress.phase = f"generation {generation.number}"
-        late = self._late if generation.number > 0 else never  # without its seeds, a search has nothing to end with
+        # Without its seeds, a search has nothing to end with.
+        late = self._deadline.passed if generation.number > 0 else never
         told = self._evaluations.have(search.designs, paid, "search", Purpose.SEARCH, contract, late)
         for request, evaluations in told:
             self._progress.failed += self._observe(search, request, evaluations)
         self._lead(search)
-        return len(paid) == len(wanted)
+        if len(told) < len(paid):
+            self._deadline.end()
+        return len(told) == len(wanted)
 
     @staticmethod
     def _observe(search: Search, request: Request, evaluations: Sequence[Evaluation]) -> bool:
@@ -348,10 +361,9 @@ class Driver:
         self._filing.decide(search.generation, decisions)
 
     def _conclude(self, search: Search, final: Final, generation: int) -> None:
-        if self._ledger.meta("final") is None:
-            belief = search.believed(final.winner)
-            reason = f"the highest posterior mean of the confirmed designs: {belief.mean:.3f} ± {belief.sd:.3f}"
-            self._filing.decide(generation, [Decision(generation, "winner", reason, final.winner)])
+        belief = search.believed(final.winner)
+        reason = f"the highest posterior mean of the confirmed designs: {belief.mean:.3f} ± {belief.sd:.3f}"
+        self._filing.decide(generation, [Decision(generation, "winner", reason, final.winner)])
         self._ledger.set_meta("final", final.to_json())
 
     def _rivals(self, search: Search, winner: DesignId) -> list[DesignId]:
@@ -381,7 +393,3 @@ class Driver:
         if self._models is not None:
             self._progress.dollars = self._models.spent.dollars
         self._watcher.moved(self._progress)
-
-    def _late(self) -> bool:
-        limit = self._config.budget.wall_seconds
-        return limit is not None and self._clock() - self._began > limit

@@ -1,0 +1,112 @@
+"""Claims about a search whose time is up: it ends once, in all sessions alike, unless more time is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_runs import archive_of, finish, small_config
+
+from archive.content import content
+from archive.errors import ArchiveDamaged
+from archive.ledger import Ledger
+from meta_agent.config import Config
+from meta_agent.deadline import Deadline, Place
+from meta_agent.errors import Interrupted
+from meta_agent.run import RunFolder, recap
+
+pytestmark = pytest.mark.usefixtures("trusted")
+LIMIT = 100.0
+
+
+def evolving(wall_seconds: float | None) -> Config:
+    """Its prompts are revised after each generation by what was measured in it."""
+    said = "null" if wall_seconds is None else str(wall_seconds)
+    tasks = "stream.settings={tasks_count: 3, max_steps: 6}"
+    return small_config(tasks, "search.prompts.policy=flat", f"budget={{evaluations: 70, wall_seconds: {said}}}")
+
+
+def after(looks: int) -> Callable[[], bool]:
+    """Says yes from then on."""
+    counted = itertools.count()
+    return lambda: next(counted) >= looks
+
+
+def until(looks: int) -> Callable[[], float]:
+    """A clock that stands still, and after so many looks at it says that the time is up."""
+    over = after(looks)
+    return lambda: 2 * LIMIT if over() else 0.0
+
+
+def said(path: Path) -> list[str]:
+    with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
+        return list(content(ledger))
+
+
+def test_where_the_time_was_up_it_is_up_in_the_next_session(tmp_path: Path) -> None:
+    """Wherever that is: before a rung, in it, between two generations."""
+    whole = tmp_path / "whole"
+    finish(whole, evolving(None))
+    ends = set()
+    for looks in range(2, 20):
+        path = tmp_path / str(looks)
+        first = finish(path, evolving(LIMIT), clock=until(looks))
+        before = archive_of(path), said(path)
+        assert finish(path, evolving(LIMIT)) == first
+        assert (archive_of(path), said(path)) == before, f"{looks} looks at the clock"
+        ends.add(len(before[0][1]))
+    assert len(ends) > 4
+    assert max(ends) < len(archive_of(whole)[1])
+
+
+def test_a_search_that_is_allowed_more_time_goes_on_to_what_it_would_have_been(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    finish(whole, evolving(None))
+    for looks in range(2, 20, 3):
+        path = tmp_path / str(looks)
+        finish(path, evolving(LIMIT), clock=until(looks))
+        folder = RunFolder(path)
+        with folder.held():
+            recap(folder, (f"budget.wall_seconds={10 * LIMIT}",))
+        finish(path, folder.read_config())
+        assert archive_of(path)[0] == archive_of(whole)[0]
+        assert archive_of(path)[1].items() >= archive_of(whole)[1].items()
+
+
+def test_time_that_earlier_sessions_took_counts(tmp_path: Path) -> None:
+    clock, path, sessions = itertools.count(), tmp_path / "run", 0
+    while sessions < 100:
+        sessions += 1
+        with contextlib.suppress(Interrupted):
+            finish(path, evolving(60.0), after(7), lambda: float(next(clock)))
+            break
+    assert 2 < sessions < 100
+    with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
+        assert '"ended":[' in (ledger.meta("clock") or "")
+
+
+def test_what_was_begun_is_never_too_late(tmp_path: Path) -> None:
+    """Else a session that repeats more than it has time for would end where no earlier one did."""
+    path, now = tmp_path / "run", [0.0]
+    with pytest.raises(Interrupted):
+        finish(path, evolving(LIMIT), after(40), lambda: now[0])
+    with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
+        begun = max(proposal.generation for proposal in ledger.proposals())
+        assert begun > 1
+        deadline = Deadline(LIMIT, ledger, lambda: now[0])
+        now[0] = 5 * LIMIT
+        for generation in range(begun):
+            deadline.at = Place(generation, 1)
+            assert not deadline.passed()
+        deadline.at = Place(begun)
+        assert deadline.passed()
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.set_meta("clock", "{")
+        with pytest.raises(ArchiveDamaged, match="clock"):
+            Deadline(LIMIT, ledger, lambda: 0.0)
