@@ -173,12 +173,16 @@ class Beliefs:
         left = np.where(seen, table - solved.mean[:, None] - solved.ease, 0.0)
         doubt = (seen * (solved.given[:, None] + solved.ease_variance)).sum()
         noise = _drawn(start.noise_sd, NOISE_WEIGHT, float((left**2).sum() + doubt), int(seen.sum()))
-        ease = _drawn(start.ease_sd, NOISE_WEIGHT, float((solved.ease**2 + solved.ease_variance).sum()), self._streams)
+        # Were all streams easier and all designs worth less, the scores would be the same; so ease is 0 on the average.
+        easy = float(solved.ease.mean())
+        squares = float(((solved.ease - easy) ** 2 + solved.ease_variance).sum())
+        ease_sd = _drawn(start.ease_sd, NOISE_WEIGHT, squares, self._streams)
         level, level_sd, step, drift = was.level, was.level_sd, was.step_sd, was.drift
         if roots.any():
             level = float(solved.mean[roots].mean())
-            squares = (solved.mean[roots] - level) ** 2 + solved.given[roots]
-            level_sd = _drawn(start.level_sd, ROOT_WEIGHT, float(squares.sum()), int(roots.sum()))
+            squares = float(((solved.mean[roots] - level) ** 2 + solved.given[roots]).sum())
+            level_sd = _drawn(start.level_sd, ROOT_WEIGHT, squares, int(roots.sum()))
+            level += easy
         if children.any():
             above = parents[children]
             steps = solved.mean[children] - solved.mean[above]
@@ -186,7 +190,7 @@ class Beliefs:
             drift = (STEP_WEIGHT * start.drift + float(steps.sum())) / (STEP_WEIGHT + count)
             spread = solved.given[children] + solved.given[above] - 2 * solved.shared[children]
             step = _drawn(start.step_sd, STEP_WEIGHT, float(((steps - drift) ** 2 + spread).sum()), count)
-        return Scales(level, level_sd, step, drift, noise, ease)
+        return Scales(level, level_sd, step, drift, noise, ease_sd)
 
     def _changed(self, design: int) -> None:
         if design in self._new:

@@ -130,3 +130,21 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
     beliefs.add()
     with pytest.raises(ValueError, match="stream 3"):
         beliefs.tell(0, {3: bad})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stream_that_all_saw_is_not_taken_for_the_average_one(seed: int) -> None:
+    """Where the better tenth alone sees further streams, all designs and all streams could slide against each other."""
+    rng = np.random.default_rng(seed)
+    worth, ease = rng.normal(0.25, 0.05, 400), rng.normal(0.0, 0.04, 6)
+    beliefs = Beliefs()
+    first = worth + ease[0] + rng.normal(0.0, 0.05, 400)
+    best = set(np.argsort(-first)[:40].tolist())
+    for i in range(400):
+        beliefs.add()
+        streams = range(6) if i in best else range(1)
+        beliefs.tell(i, {s: float(first[i] if s == 0 else rng.normal(worth[i] + ease[s], 0.05)) for s in streams})
+    beliefs.learn(30)
+    mean, _ = beliefs.all()
+    assert np.mean([beliefs.ease(s) for s in range(6)]) == pytest.approx(0.0, abs=0.005)
+    assert float(mean.mean()) == pytest.approx(float(worth.mean() + ease.mean()), abs=0.04)
