@@ -78,8 +78,8 @@ class Watched:
         self.came: list[float] = []
         self.half_at: float | None = None
 
-    def facts(self) -> Facts:
-        facts = self._pool.facts()
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
+        facts = self._pool.facts(stopping)
         self._digest = facts.digest
         return facts
 

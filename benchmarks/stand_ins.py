@@ -75,7 +75,7 @@ class StandInPool:
         self._steps = played.evaluation.steps
         self._episodes = pack(played)
 
-    def facts(self) -> Facts:
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
         return Facts("stand-in", "nothing is evaluated", self._digest)
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:

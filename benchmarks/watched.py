@@ -49,8 +49,8 @@ def watch(diary: Diary, how: str) -> None:
                 lease = (lambda *_: float(how)) if float(how) else pool.lease_seconds
                 self._pool = ray_pool(spec, count, address, models, lease)
 
-        def facts(self) -> Facts:
-            facts = self._pool.facts()
+        def facts(self, stopping: Callable[[], bool] = pool.never) -> Facts:
+            facts = self._pool.facts(stopping)
             self._digest = facts.digest
             return facts
 

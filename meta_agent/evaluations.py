@@ -128,9 +128,10 @@ class Evaluations:
 
         Raises:
             BadInput: an earlier session had others: its scores would not compare.
+            Interrupted: a signal asked for a stop before they were there.
             SandboxUnavailable: none are to be had.
         """
-        facts = self._pool.facts()
+        facts = self._pool.facts(self._stopping)
         if one_guest:
             self._agree("guest", facts.digest)
         self._digest = facts.digest

@@ -102,7 +102,9 @@ class Pool(Protocol):
     A design's fault is in the result; `SandboxUnavailable` and `ModelFault` end the iteration.
     """
 
-    def facts(self) -> Facts: ...
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
+        """What the sandboxes are; waits for them, or until it is asked to stop."""
+        ...
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
         """Yield results as they arrive, and None now and then while nothing does."""
@@ -121,7 +123,7 @@ class SerialPool:
     def __init__(self, spec: WorkerSpec, models: Models | None = None) -> None:
         self._worker = Worker(spec, models)
 
-    def facts(self) -> Facts:
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
         return self._worker.facts()
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
@@ -176,15 +178,22 @@ class RayPool:
         self._heirs: dict[Any, Any] = {}
         self._overdue: dict[Any, Lease] = {}
 
-    def facts(self) -> Facts:
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
         """What the workers' sandboxes are; all must hold the same.
 
         Raises:
+            Interrupted: it was asked to stop before they were up.
             SandboxUnavailable: they differ, or a worker did not come up.
         """
         pending = [actor.facts.remote() for actor in self._actors]
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if not self._ray.wait(pending, num_returns=len(pending), timeout=POLL_SECONDS)[1]:
+                break
+            if stopping():
+                raise Interrupted("stopped before anything was begun", "the same command again begins it")
         try:
-            told: set[Facts] = set(self._ray.get(pending, timeout=300))
+            told: set[Facts] = set(self._ray.get(pending, timeout=0))
         except self._ray.exceptions.RayTaskError as error:
             raise _unwrap(error) from error
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:

@@ -85,7 +85,7 @@ class _StandInPool:
         self.made: Counter[tuple[DesignId, int]] = Counter()
         self.designs: dict[DesignId, Design] = {}
 
-    def facts(self) -> Facts:
+    def facts(self, stopping: Callable[[], bool] = never) -> Facts:
         return Facts(DIGEST, "nothing is evaluated", DIGEST)
 
     def run(self, jobs: Sequence[Job], late: Callable[[], bool] = never) -> Iterator[Done | None]:
