@@ -131,10 +131,10 @@ def drive(
                 return made[0]
 
             def enough() -> bool:
-                return len(made[0].members) >= designs
+                return len(made[0].population.members) >= designs
 
             try:
                 Driver(config, ledger, repository, pool, watcher, enough, make_search=begin).run()
             except Interrupted:
                 return
-    raise SystemExit(f"the search ended by itself at {len(made[0].members)} designs: it found no new ones")
+    raise SystemExit(f"the search ended by itself at {len(made[0].population.members)} designs: it found no new ones")

@@ -83,10 +83,10 @@ class Coach:
         """What a prompt said was done, and what the design earned that was made by it."""
         lessons = []
         for slot in slots:
-            gain, steer = search.gain(slot), _steer(search, slot)
+            gain, steer = search.population.gain(slot), _steer(search, slot)
             if gain is not None and slot.given is not None and steer != Steer():
                 evidence = _evidence(slot.draft.design.id, slot.given, gain, search)
-                lessons.append(Lesson(steer.told, search.designs[slot.given].name, evidence))
+                lessons.append(Lesson(steer.told, search.population.designs[slot.given].name, evidence))
         self._book.record_insights(self._insights.learn_plainly(lessons, generation))
 
     def _widen_plainly(self, search: Search, prompts: Prompts, slots: Sequence[Slot], generation: int) -> None:
@@ -131,7 +131,7 @@ class Coach:
 
     @staticmethod
     def _better(search: Search, pair: tuple[Slot, Slot]) -> Slot:
-        return max(pair, key=lambda slot: search.gain(slot) or 0.0)
+        return max(pair, key=lambda slot: search.population.gain(slot) or 0.0)
 
     def _prefer(self, prompts: Prompts, pairs: Sequence[tuple[Slot, Slot]], found: Sequence[Comparison]) -> None:
         """Between prompts of equal value the judge's preferences decide: Bradley-Terry over all designs compared."""
@@ -228,7 +228,7 @@ def _pairs(slots: Sequence[Slot]) -> list[tuple[Slot, Slot]]:
 
 
 def _works(search: Search, slot: Slot) -> bool:
-    return slot.novel and not search.members[slot.draft.design.id].failed
+    return slot.novel and not search.population.members[slot.draft.design.id].failed
 
 
 def _steer(search: Search, slot: Slot) -> Steer:
@@ -237,14 +237,14 @@ def _steer(search: Search, slot: Slot) -> Steer:
 
 
 def _evidence(design: DesignId, other: DesignId, difference: float, search: Search) -> tuple[Evidence, ...]:
-    shared = search.members[design].scores.keys() & search.members[other].scores.keys()
+    shared = search.population.members[design].scores.keys() & search.population.members[other].scores.keys()
     return (Evidence(design, other, float(np.clip(difference, -1.0, 1.0)), max(1, len(shared))),)
 
 
 def _lessons(search: Search, pair: tuple[Slot, Slot], comparison: Comparison) -> list[Lesson]:
     """What a judge says was learned, with what was measured of the pair as its evidence; none for a tie."""
     better, worse = pair if comparison.preference >= 0.5 else pair[::-1]
-    ours, theirs = search.gain(better), search.gain(worse)
+    ours, theirs = search.population.gain(better), search.population.gain(worse)
     evidence: tuple[Evidence, ...] = ()
     if ours is not None and theirs is not None and comparison.preference != 0.5:
         evidence = _evidence(better.draft.design.id, worse.draft.design.id, ours - theirs, search)

@@ -37,6 +37,7 @@ from meta_agent.llm import LLMProposer
 from meta_agent.pairwise import Judge
 from meta_agent.policy import Request
 from meta_agent.pool import Pool, never
+from meta_agent.population import Population
 from meta_agent.progress import Progress, Watcher
 from meta_agent.prompt_tree import Prompts
 from meta_agent.proposer import BatchProposer, Proposer
@@ -163,12 +164,13 @@ class Driver:
             except (Interrupted, ModelFault):
                 self._deadline.keep()
                 raise
-        finalists = self._finalists(search)
-        self._watch_for_leaks(search, finalists)
-        winner = self._confirm(search, finalists)
-        final = self._validate(search, winner)
+        population = search.population
+        finalists = self._finalists(population)
+        self._watch_for_leaks(population, finalists)
+        winner = self._confirm(population, finalists)
+        final = self._validate(population, winner)
         if self._read_texts:
-            self._look_for_carried(search, finalists)
+            self._look_for_carried(population, finalists)
         return final
 
     def _writer(self, insights: InsightStore) -> BatchProposer | None:
@@ -207,11 +209,11 @@ class Driver:
             generation = search.ask()
             self._filing.file(generation)
             self._count(generation)
-            more = self._climb(search, generation, allowance)
+            more = self._climb(search.population, generation, allowance)
             search.tell(generation)
             if self._deadline.ended:
                 return  # part of a generation teaches nothing: were more time allowed, all of it would teach otherwise
-            self._filing.compare(search, generation)
+            self._filing.compare(search.population, generation)
             coach.after(search, generation)
             self._ledger.set_meta(STANDING, standing(search))
             barren = 0 if generation.designs else barren + 1
@@ -222,76 +224,82 @@ class Driver:
             if self._deadline.ends():
                 return
 
-    def _climb(self, search: Search, generation: Generation, allowance: int) -> bool:
+    def _climb(self, population: Population, generation: Generation, allowance: int) -> bool:
         """Take a generation up the rungs; False once the allowance does not pay for all that was wanted."""
         rungs = self._config.search.rungs
         self._deadline.at = Place(generation.number)
-        designs = {d: search.members[d].design for d in generation.designs}
+        designs = {d: population.designs[d] for d in generation.designs}
         if generation.number == 0:
             wanted = [Request(d, tuple(range(rungs[-1]))) for d in designs]
-            paid = self._spend(search, generation, wanted, allowance, contract=True)
-            self._pool(search, generation)
+            paid = self._spend(population, generation, wanted, allowance, contract=True)
+            self._pool(population, generation)
             return paid
-        if not self._spend(search, generation, policy.first_rung(list(designs), rungs), allowance, contract=True):
+        if not self._spend(population, generation, policy.first_rung(list(designs), rungs), allowance, contract=True):
             return False
-        self._pool(search, generation)
+        self._pool(population, generation)
         standing = list(designs)
         for rung in range(1, len(rungs)):
             self._deadline.at = Place(generation.number, rung)
             if self._deadline.ends():
                 return False
-            means = {d: None if search.members[d].spent_in_vain else search.believed(d).mean for d in standing}
+            means = {d: None if population.members[d].spent_in_vain else population.believed(d).mean for d in standing}
             wanted = policy.next_rung(means, rung, rungs, self._config.search.keep)
             reasons = {r.design: f"to {rungs[rung]} streams: posterior mean {means[r.design]:.3f}" for r in wanted}
             self._filing.decide(
                 generation.number, [Decision(generation.number, "promote", reasons[d], d) for d in reasons]
             )
-            if not self._spend(search, generation, wanted, allowance):
+            if not self._spend(population, generation, wanted, allowance):
                 return False
             standing = [r.design for r in wanted]
         return True
 
     def _spend(
-        self, search: Search, generation: Generation, wanted: Sequence[Request], allowance: int, contract: bool = False
+        self,
+        population: Population,
+        generation: Generation,
+        wanted: Sequence[Request],
+        allowance: int,
+        contract: bool = False,
     ) -> bool:
         paid = policy.within(wanted, allowance - self._planned)
         self._planned += sum(len(request.streams) for request in paid)
         self._progress.phase = f"generation {generation.number}"
         # Without its seeds, a search has nothing to end with.
         late = self._deadline.passed if generation.number > 0 else never
-        told = self._evaluations.have(search.designs, paid, "search", Purpose.SEARCH, contract, late)
+        told = self._evaluations.have(population.designs, paid, "search", Purpose.SEARCH, contract, late)
         for request, evaluations in told:
-            self._progress.failed += self._observe(search, request, evaluations)
-        self._lead(search)
+            self._progress.failed += self._observe(population, request, evaluations)
+        self._lead(population)
         if len(told) < len(paid):
             self._deadline.end()
         return len(told) == len(wanted)
 
     @staticmethod
-    def _observe(search: Search, request: Request, evaluations: Sequence[Evaluation]) -> bool:
+    def _observe(population: Population, request: Request, evaluations: Sequence[Evaluation]) -> bool:
         """Tell the search what a design earned; whether it failed on any of the streams."""
         failed = len(evaluations) < len(request.streams) or any(e.outcome is not Outcome.SCORED for e in evaluations)
         seen = list(zip(request.streams, evaluations, strict=False))
         scores = {stream: e.score for stream, e in seen if e.score is not None}
-        search.observe(request.design, scores, failed, next((e.recalls for stream, e in seen if stream == 0), ""))
+        population.observe(request.design, scores, failed, next((e.recalls for stream, e in seen if stream == 0), ""))
         return failed
 
-    def _pool(self, search: Search, generation: Generation) -> None:
+    def _pool(self, population: Population, generation: Generation) -> None:
         """Spend no more on designs that recall what an earlier one does."""
         told = "recalled on the first stream what {} had: it is that design, and gets no score of its own"
         decisions = [
-            Decision(generation.number, "same", told.format(first), design) for design, first in search.pool(generation)
+            Decision(generation.number, "same", told.format(first), design)
+            for design, first in population.pool(generation)
         ]
         self._filing.decide(generation.number, decisions)
 
-    def _finalists(self, search: Search) -> list[DesignId]:
+    def _finalists(self, population: Population) -> list[DesignId]:
         """The best few of the search, one of which will be the winner."""
-        best = search.ranked()[: self._config.final.candidates]
+        best = population.ranked()[: self._config.final.candidates]
         if not best:
             raise BadInput("no design was scored, not even a seed", "see `mnemogen designs` for the reasons")
         return best
 
-    def _watch_for_leaks(self, search: Search, finalists: Sequence[DesignId]) -> None:
+    def _watch_for_leaks(self, population: Population, finalists: Sequence[DesignId]) -> None:
         """Have the finalists play streams whose answers are drawn at random; that says nothing of their worth.
 
         Raises:
@@ -302,13 +310,13 @@ class Driver:
             return
         self._progress.phase = "looking for leaks"
         wanted = [Request(design, tuple(range(count)), IMPOSSIBLE_BENCH) for design in finalists]
-        told = self._evaluations.have(search.designs, wanted, "validation", Purpose.CONTROL)
+        told = self._evaluations.have(population.designs, wanted, "validation", Purpose.CONTROL)
         found = {request.design: leak_in(evaluations, impossible.CHANCE) for request, evaluations in told}
         alarms = {design: leak for design, leak in found.items() if leak.alarm}
         if not alarms:
             return
-        self._filing.alarm(search.generation, alarms)
-        named = [f"{design} ({plain(search.designs[design].name, 80)}): {leak}" for design, leak in alarms.items()]
+        self._filing.alarm(population.generation, alarms)
+        named = [f"{design} ({plain(population.designs[design].name, 80)}): {leak}" for design, leak in alarms.items()]
         raise LeakAlarm(
             f"leak alarm: {'; '.join(named)}. Either the boundary leaks answers, or the design reads what it must not"
             " see: no score of this run can be believed",
@@ -316,39 +324,39 @@ class Driver:
             " report it as SECURITY.md says; a source or agent of your own may be what tells it",
         )
 
-    def _confirm(self, search: Search, finalists: Sequence[DesignId]) -> DesignId:
+    def _confirm(self, population: Population, finalists: Sequence[DesignId]) -> DesignId:
         """Choose the winner: the finalists see further streams, then the best posterior mean wins."""
         self._progress.phase = "confirming the best"
         start = self._config.search.rungs[-1]
         streams = tuple(range(start, start + self._config.final.confirm_streams))
         wanted = [Request(design, streams) for design in finalists]
-        for request, evaluations in self._evaluations.have(search.designs, wanted, "search", Purpose.SEARCH):
-            self._observe(search, request, evaluations)
-        return max(finalists, key=lambda design: search.believed(design).mean)
+        for request, evaluations in self._evaluations.have(population.designs, wanted, "search", Purpose.SEARCH):
+            self._observe(population, request, evaluations)
+        return max(finalists, key=lambda design: population.believed(design).mean)
 
-    def _validate(self, search: Search, winner: DesignId) -> Final:
+    def _validate(self, population: Population, winner: DesignId) -> Final:
         """Measure the winner, its ancestors and the controls on streams that nothing was chosen by."""
         self._progress.phase = "measuring the winner on fresh streams"
-        rivals = self._rivals(search, winner)
+        rivals = self._rivals(population, winner)
         streams = tuple(range(self._config.final.validation_streams))
         controls = {name: catalogue.load(name).id for name in self._config.controls}
-        steps = search.line(winner)[: self._config.final.line]
+        steps = population.line(winner)[: self._config.final.line]
         everyone = dict.fromkeys([winner, *rivals, *controls.values(), *(parent for _, parent in steps)])
         requests = [Request(design, streams) for design in everyone]
-        told = self._evaluations.have(search.designs, requests, "validation", Purpose.VALIDATION)
+        told = self._evaluations.have(population.designs, requests, "validation", Purpose.VALIDATION)
         scores = scores_of(told)
-        final = compare(winner, search.designs, rivals, controls, scores)
-        generation = search.generation
+        final = compare(winner, population.designs, rivals, controls, scores)
+        generation = population.generation
         self._filing.decide(generation, labels(steps, scores, generation))
-        self._conclude(search, final, generation)
+        self._conclude(population, final, generation)
         return final
 
-    def _look_for_carried(self, search: Search, finalists: Sequence[DesignId]) -> None:
+    def _look_for_carried(self, population: Population, finalists: Sequence[DesignId]) -> None:
         """Flag finalists whose source holds what the search streams alone say."""
         final = self._config.final
         known = self._evaluations.texts("search", self._config.search.rungs[-1] + final.confirm_streams)
         common = self._evaluations.texts("validation", final.validation_streams)
-        shown = {parent for design in finalists for parent in search.members[design].slot.draft.parents}
+        shown = {parent for design in finalists for parent in population.members[design].slot.draft.parents}
         for design in (catalogue.load("no_memory").id, *sorted(shown)):
             for recorded in self._ledger.evaluations(design, split="search"):
                 for episode in episodes(self._ledger, recorded.evaluation.key):
@@ -356,20 +364,20 @@ class Driver:
                     for step in episode.steps:
                         known.add("\n".join((step.situation, step.action, step.observation)))
         vocabulary = Vocabulary(known, common)
-        flags = {design: flag(vocabulary.phrases(search.designs[design].source)) for design in finalists}
-        decisions = [Decision(search.generation, "flag", told, design) for design, told in flags.items() if told]
-        self._filing.decide(search.generation, decisions)
+        flags = {design: flag(vocabulary.phrases(population.designs[design].source)) for design in finalists}
+        decisions = [Decision(population.generation, "flag", told, design) for design, told in flags.items() if told]
+        self._filing.decide(population.generation, decisions)
 
-    def _conclude(self, search: Search, final: Final, generation: int) -> None:
-        belief = search.believed(final.winner)
+    def _conclude(self, population: Population, final: Final, generation: int) -> None:
+        belief = population.believed(final.winner)
         reason = f"the highest posterior mean of the confirmed designs: {belief.mean:.3f} ± {belief.sd:.3f}"
         self._filing.decide(generation, [Decision(generation, "winner", reason, final.winner)])
         self._ledger.set_meta("final", final.to_json())
 
-    def _rivals(self, search: Search, winner: DesignId) -> list[DesignId]:
+    def _rivals(self, population: Population, winner: DesignId) -> list[DesignId]:
         """What the archive began with and the winner must beat: the best seeds it descends from, and the best seed."""
-        seeds = [d for d in search.ranked() if search.members[d].generation == 0 and d != winner]
-        roots = search.roots(winner)
+        seeds = [d for d in population.ranked() if population.members[d].generation == 0 and d != winner]
+        roots = population.roots(winner)
         return list(dict.fromkeys([*[d for d in seeds if d in roots][:2], *seeds[:1]]))
 
     def _reserve(self) -> int:
@@ -385,10 +393,10 @@ class Driver:
         self._progress.invalid += sum(bool(slot.problem) for slot in generation.slots)
         self._progress.duplicates += sum(slot.duplicate_of is not None for slot in generation.slots)
 
-    def _lead(self, search: Search) -> None:
-        best = search.best()
+    def _lead(self, population: Population) -> None:
+        best = population.best()
         if best is not None:
-            belief, member = search.believed(best), search.members[best]
+            belief, member = population.believed(best), population.members[best]
             self._progress.best = (member.design.name, belief.mean, 1.96 * belief.sd, len(member.scores))
         if self._models is not None:
             self._progress.dollars = self._models.spent.dollars

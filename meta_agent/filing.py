@@ -13,7 +13,7 @@ from archive.repository import Repository
 from design_space import DesignId, Outcome
 from meta_agent.generation import Generation, Slot
 from meta_agent.leak import Leak
-from meta_agent.search import Search
+from meta_agent.population import Population
 
 
 class Filing:
@@ -51,11 +51,11 @@ class Filing:
             decisions=[decision for slot in novel for decision in _why(generation, slot)],
         )
 
-    def compare(self, search: Search, generation: Generation) -> None:
+    def compare(self, population: Population, generation: Generation) -> None:
         """Write down how each new design did beside its parent, on streams that chose the parent: no claim."""
         decisions = []
         for design in generation.designs:
-            compared = search.compared(design)
+            compared = population.compared(design)
             if compared is not None:
                 parent, gain = compared
                 reason = f"{gain} against its parent {parent}, on streams that chose the parent: nothing is claimed"

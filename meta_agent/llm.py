@@ -135,7 +135,7 @@ class LLMProposer:
 
     def _learned(self, order: Order, search: Search) -> str:
         """The insights that have to do with a parent, as one more part of the story."""
-        member = search.members[order.parents[0].design.id]
+        member = search.population.members[order.parents[0].design.id]
         near = self._insights.nearest(member.slot.draft.note, member.design.name, INSIGHTS_COUNT)
         told = "\n".join(f"* {one.text}: {one.effect.mean:+.3f} ± {one.effect.sd:.3f} reward" for one in near)
         return f"# What was learned in this search\n\n{quoted('insights', told, INSIGHTS_CHARS)}" if near else ""

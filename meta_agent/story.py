@@ -41,7 +41,7 @@ class Storyteller:
         parts = [
             "# The parent",
             self._earned(design),
-            quoted("source", self.search.members[design].design.source, SOURCE_CHARS),
+            quoted("source", self.search.population.designs[design].source, SOURCE_CHARS),
             *self._change(design),
             *self._tried(design),
             *self._episodes(design),
@@ -51,11 +51,11 @@ class Storyteller:
     def beside(self, design: DesignId) -> str:
         """A second design, from which something may be taken."""
         told = f"# Another design\n\nThe new one may take something from it. {self._earned(design)}\n\n"
-        return told + quoted("source", self.search.members[design].design.source, SOURCE_CHARS)
+        return told + quoted("source", self.search.population.designs[design].source, SOURCE_CHARS)
 
     def in_short(self, design: DesignId) -> str:
         """What a design earned, and its source."""
-        source = self.search.members[design].design.source
+        source = self.search.population.designs[design].source
         return "\n\n".join([self._earned(design), quoted("source", source, SOURCE_CHARS)])
 
     def measured(self, design: DesignId, parent: DesignId) -> str:
@@ -74,7 +74,7 @@ class Storyteller:
         Args:
             name: of the other one, for the reader.
         """
-        ours, theirs = self.search.members[design].scores, self.search.members[other].scores
+        ours, theirs = self.search.population.members[design].scores, self.search.population.members[other].scores
         if design == other or len(ours.keys() & theirs.keys()) < 2:
             return ""
         return f"On the streams that both saw, it earned {paired_difference(ours, theirs)} beside {name}."
@@ -82,7 +82,7 @@ class Storyteller:
     def _differs(self, design: DesignId, parent: DesignId) -> list[str]:
         if design == parent:
             return ["It is the parent itself, unchanged."]
-        members = self.search.members
+        members = self.search.population.members
         note = line(members[design].slot.draft.note)
         told = [quoted("intention", note, len(note))] if note else []
         before, after = members[parent].design, members[design].design
@@ -93,32 +93,32 @@ class Storyteller:
 
     def _earned(self, design: DesignId) -> str:
         search = self.search
-        member, belief = search.members[design], search.believed(design)
+        member, belief = search.population.members[design], search.population.believed(design)
         score = mean_interval(list(member.scores.values())) if member.scores else None
         told = [f"It earned {told_score(score)} (n streams)."]
         if member.failed:
             told.append("On some stream it failed.")
         told.append(f"Believed: {number(belief.mean)} ± {number(1.96 * belief.sd)}.")
-        null = search.baseline
+        null = search.population.baseline
         if null is not None:
             told.append(f"Without any memory the agent earns {number(null)} on these streams.")
-        best = search.best()
+        best = search.population.best()
         if best is not None and best != design:
-            told.append(f"The best design so far is believed to earn {number(search.believed(best).mean)}.")
+            told.append(f"The best design so far is believed to earn {number(search.population.believed(best).mean)}.")
         return " ".join(told)
 
     def _change(self, design: DesignId) -> list[str]:
         """What made it out of its own parent, and what that changed."""
-        compared = self.search.compared(design)
+        compared = self.search.population.compared(design)
         if compared is None:
             return []
         parent, gain = compared
-        before, after = self.search.members[parent].design, self.search.members[design].design
+        before, after = self.search.population.members[parent].design, self.search.population.members[design].design
         return [f"It was made from another design by this change, which earned {gain}:", _diff(before, after)]
 
     def _tried(self, design: DesignId) -> list[str]:
         """What was made of it already: what that earned, and what did not work."""
-        members = self.search.members
+        members = self.search.population.members
         made = [row for row in self.ledger.children(design) if row.id in members]
         worked = [row.id for row in made if row.status is DesignStatus.VALID and not members[row.id].failed]
         broken = [row for row in made if row.status is DesignStatus.INVALID]
@@ -136,7 +136,7 @@ class Storyteller:
         return parts
 
     def _gained(self, design: DesignId) -> str:
-        compared = self.search.compared(design)
+        compared = self.search.population.compared(design)
         return "not compared yet" if compared is None else str(compared[1])
 
     def _episodes(self, design: DesignId, worst: int = WORST_COUNT, best: int = BEST_COUNT) -> list[str]:

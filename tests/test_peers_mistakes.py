@@ -169,7 +169,7 @@ def model_written(tmp_path: Path, source: str) -> tuple[Search, ScriptedModels]:
         writer = LLMProposer(models, 4_000, ledger, lambda designs: [""] * len(designs), 0, 6_000)
         search = Search(0, [seed], [], 1, make("thompson"), [(writer, 1.0)])
         first = search.ask()
-        search.observe(seed.id, {0: 0.2, 1: 0.3}, failed=False)
+        search.population.observe(seed.id, {0: 0.2, 1: 0.3}, failed=False)
         search.tell(first)
         search.tell(search.ask())
     return search, models
@@ -180,7 +180,7 @@ def test_a_long_design_full_of_fences_arrives_whole(tmp_path: Path) -> None:
     source = NOTEBOOK + "".join(f'TEXT_{i} = """\n```python\n{"x" * 60}\n```\n"""\n' for i in range(500))
     assert len(source) > 40_000
     search, _ = model_written(tmp_path, source)
-    (design,) = (member.design for member in search.members.values() if member.slot.draft.parents)
+    (design,) = (member.design for member in search.population.members.values() if member.slot.draft.parents)
     assert design.source == source
 
 
@@ -198,9 +198,9 @@ def test_a_better_design_leads_whatever_it_costs() -> None:
     search = Search(0, [cheap, good], [], 2, make("thompson"), [])
     generation = search.ask()
     for design, score in ((cheap, 0.7), (good, 0.9)):
-        search.observe(design.id, dict.fromkeys(range(6), score), failed=False)
+        search.population.observe(design.id, dict.fromkeys(range(6), score), failed=False)
     search.tell(generation)
-    assert search.ranked() == [good.id, cheap.id]
+    assert search.population.ranked() == [good.id, cheap.id]
 
 
 def test_what_was_not_measured_is_unknown_and_not_nothing(tmp_path: Path) -> None:

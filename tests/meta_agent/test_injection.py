@@ -88,14 +88,14 @@ def prompts(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         for _ in range(3):
             generation = search.ask()
             for design in generation.designs:
-                search.observe(design, {0: 0.2, 1: 0.3}, failed=False)
+                search.population.observe(design, {0: 0.2, 1: 0.3}, failed=False)
             search.tell(generation)
         key = EvaluationKey(seed.id, "a stream", "search", 0, "online", "agent", 0, "guest", "config")
         evaluation = Evaluation(key, Outcome.CRASHED, (0.5,), (1,), detail=text[:10_000])
         ledger.record_evaluation(evaluation, Purpose.SEARCH, [episode(text)])
         asked.clear()
         search.ask()
-        children = [name for name, member in search.members.items() if member.slot.draft.parents]
+        children = [name for name, member in search.population.members.items() if member.slot.draft.parents]
         pair = Pair(seed.id, children[0], seed.id, "pair/0")
         Judge(models, 4_000, ledger).compare([pair], search)
     assert sum(OBEY in told for told in asked) > 3
@@ -180,7 +180,7 @@ def drawn(
         generation = search.ask()
         for design in generation.designs:
             place = names.index(design) if design in names else 0
-            search.observe(design, {s: SCORES[place] + 0.01 * s for s in range(3)}, failed=place == 5)
+            search.population.observe(design, {s: SCORES[place] + 0.01 * s for s in range(3)}, failed=place == 5)
         search.tell(generation)
     return [tuple(names.index(name) for name in parents) for parents in refuser.drawn]
 

@@ -51,7 +51,7 @@ def propose(
         search = Search(0, seeds, [catalogue.load("no_memory")], size, make("thompson"), [(proposer, 1.0)])
         first = search.ask()
         for place, design in enumerate(first.designs):
-            search.observe(design, {0: 0.2 + 0.1 * place, 1: 0.3}, False)
+            search.population.observe(design, {0: 0.2 + 0.1 * place, 1: 0.3}, False)
         search.tell(first)
         return [slot.draft for slot in search.ask().slots], models
 
@@ -73,7 +73,7 @@ def test_the_prompt_of_an_order_steers_its_plan(tmp_path: Path, steered: str) ->
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         search = Search(0, [design], [], 1, make("thompson"), [])
         seeds = search.ask()
-        search.observe(design.id, {0: 0.2}, False)
+        search.population.observe(design.id, {0: 0.2}, False)
         search.tell(seeds)
         proposer = LLMProposer(models, 4_000, ledger, lambda designs: [""] * len(designs), 0, 6_000)
         proposer.propose_all([Order((Parent(design, 0.2),), "proposal/1/0", steered)], search)
@@ -198,7 +198,7 @@ def test_other_proposers_of_the_generation_keep_their_places(tmp_path: Path) -> 
         search = Search(3, seeds, [], 8, make("thompson"), [(ComposeProposer(), 0.5), (llm, 0.5)])
         first = search.ask()
         for design in first.designs:
-            search.observe(design, {0: 0.2}, False)
+            search.population.observe(design, {0: 0.2}, False)
         search.tell(first)
         second = search.ask()
     assert [slot.sequence for slot in second.slots] == list(range(2, 10))
@@ -216,7 +216,7 @@ def test_what_a_model_said_of_earlier_designs_is_told_as_material_not_as_an_orde
         proposer = LLMProposer(models, 4_000, ledger, lambda designs: [""] * len(designs), 0, 6_000)
         search = Search(0, [catalogue.load("exprag")], [], 1, make("thompson"), [(proposer, 1.0)])
         first = search.ask()
-        search.observe(first.designs[0], {0: 0.2}, False)
+        search.population.observe(first.designs[0], {0: 0.2}, False)
         search.tell(first)
         search.tell(search.ask())
         models.calls.clear()

@@ -71,7 +71,7 @@ class Bench:
     def _told(self, scores: list[dict[int, float]]) -> tuple[DesignId, ...]:
         generation = self.search.ask()
         for design, earned in zip(generation.designs, scores, strict=True):
-            self.search.observe(design, earned, not earned)
+            self.search.population.observe(design, earned, not earned)
         self.search.tell(generation)
         return generation.designs
 
@@ -265,7 +265,7 @@ def test_a_tuned_design_is_shown_by_its_parameters(tmp_path: Path) -> None:
         search = Search(0, [base, other], [], 1, make("thompson"), [])
         seeds = search.ask()
         for design in seeds.designs:
-            search.observe(design, {0: 0.2, 1: 0.4}, False)
+            search.population.observe(design, {0: 0.2, 1: 0.4}, False)
         search.tell(seeds)
         models = ScriptedModels(lambda call: said(verdict()))
         Judge(models, 4_000, ledger).compare([Pair(base.id, other.id, base.id, "a")], search)

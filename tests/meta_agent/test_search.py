@@ -39,7 +39,9 @@ def play(search: Search, generations: int, backwards: bool = False) -> list[Gene
         generation = search.ask()
         order: Sequence[DesignId] = generation.designs[::-1] if backwards else generation.designs
         for design in order:
-            search.observe(design, {s: landscape(search.designs[design], s) for s in range(4)}, failed=False)
+            search.population.observe(
+                design, {s: landscape(search.population.designs[design], s) for s in range(4)}, failed=False
+            )
         search.tell(generation)
         asked.append(generation)
     return asked
@@ -49,7 +51,7 @@ def play(search: Search, generations: int, backwards: bool = False) -> list[Gene
 def test_equal_seeds_give_equal_searches_whatever_the_order_of_arrival(selection: str) -> None:
     first, second = new_search(3, selection), new_search(3, selection)
     assert play(first, 5) == play(second, 5, backwards=True)
-    assert first.ranked() == second.ranked()
+    assert first.population.ranked() == second.population.ranked()
 
 
 def test_other_seeds_give_other_searches() -> None:
@@ -61,7 +63,7 @@ def test_a_search_without_any_parent_composes_afresh() -> None:
     search = new_search(tune=1.0)
     seeds = search.ask()
     for design in seeds.designs:
-        search.observe(design, {}, failed=True)
+        search.population.observe(design, {}, failed=True)
     search.tell(seeds)
     assert {slot.draft.operator for slot in search.ask().slots} == {"random"}
 
@@ -69,11 +71,11 @@ def test_a_search_without_any_parent_composes_afresh() -> None:
 def test_the_search_climbs_and_every_child_names_its_parent() -> None:
     search = new_search()
     play(search, 8)
-    members = search.members
-    best = search.ranked()[0]
+    members = search.population.members
+    best = search.population.ranked()[0]
     assert members[best].generation > 0
     seeds = [d for d, m in members.items() if m.generation == 0]
-    assert search.believed(best).mean > max(search.believed(d).mean for d in seeds)
+    assert search.population.believed(best).mean > max(search.population.believed(d).mean for d in seeds)
     for member in members.values():
         assert all(parent in members for parent in member.slot.draft.parents)
 
@@ -88,9 +90,9 @@ def test_controls_are_never_parents_and_never_lead() -> None:
     search = new_search()
     play(search, 6)
     null = catalogue.load("no_memory").id
-    assert null in search.members
-    assert null not in search.ranked()
-    assert all(null not in m.slot.draft.parents for m in search.members.values())
+    assert null in search.population.members
+    assert null not in search.population.ranked()
+    assert all(null not in m.slot.draft.parents for m in search.population.members.values())
 
 
 def test_a_failed_design_stays_but_is_no_parent() -> None:
@@ -98,12 +100,12 @@ def test_a_failed_design_stays_but_is_no_parent() -> None:
     play(search, 2)
     generation = search.ask()
     lost = generation.designs[0]
-    search.observe(lost, {0: 1.0, 1: 1.0}, failed=True)
+    search.population.observe(lost, {0: 1.0, 1: 1.0}, failed=True)
     search.tell(generation)
     play(search, 3)
-    assert lost in search.members
-    assert lost not in search.ranked()
-    assert all(lost not in m.slot.draft.parents for m in search.members.values())
+    assert lost in search.population.members
+    assert lost not in search.population.ranked()
+    assert all(lost not in m.slot.draft.parents for m in search.population.members.values())
 
 
 def test_one_lucky_stream_does_not_lead() -> None:
@@ -112,23 +114,26 @@ def test_one_lucky_stream_does_not_lead() -> None:
     play(search, 1)
     generation = search.ask()
     lucky, steady = generation.designs[:2]
-    search.observe(lucky, {0: 0.6}, failed=False)
-    search.observe(steady, dict.fromkeys(range(4), 0.58), failed=False)
+    search.population.observe(lucky, {0: 0.6}, failed=False)
+    search.population.observe(steady, dict.fromkeys(range(4), 0.58), failed=False)
     search.tell(generation)
-    assert search.believed(lucky).sd >= search.believed(steady).sd
-    assert search.believed(lucky).mean < 0.6
+    assert search.population.believed(lucky).sd >= search.population.believed(steady).sd
+    assert search.population.believed(lucky).mean < 0.6
 
 
 def test_the_comparison_is_with_the_parent_on_shared_streams() -> None:
     search = new_search()
     play(search, 3)
-    child = next(d for d, m in search.members.items() if m.slot.draft.parents)
-    compared = search.compared(child)
+    child = next(d for d, m in search.population.members.items() if m.slot.draft.parents)
+    compared = search.population.compared(child)
     assert compared is not None
     parent, gain = compared
-    assert parent in search.members[child].slot.draft.parents
+    assert parent in search.population.members[child].slot.draft.parents
     assert gain.n == 4
-    shared = [landscape(search.designs[child], s) - landscape(search.designs[parent], s) for s in range(4)]
+    shared = [
+        landscape(search.population.designs[child], s) - landscape(search.population.designs[parent], s)
+        for s in range(4)
+    ]
     assert gain.mean == pytest.approx(np.mean(shared))
 
 
@@ -157,7 +162,7 @@ def test_tuning_proposes_values_inside_the_space_and_hears_of_them() -> None:
     tuned = [s.draft for g in asked[1:] for s in g.slots if s.novel and s.draft.operator == "tuning"]
     assert tuned
     for draft in tuned:
-        assert draft.design.source == search.designs[draft.parents[0]].source
+        assert draft.design.source == search.population.designs[draft.parents[0]].source
         assert draft.design.params
 
 
@@ -167,27 +172,29 @@ def test_a_design_that_recalls_what_an_earlier_one_does_is_that_one() -> None:
     generation = search.ask()
     first, copy, other = generation.designs[:3]
     for design, recalls in ((copy, "ab"), (other, "cd"), (first, "ab")):
-        search.observe(design, {0: 0.9}, failed=False, recalls=recalls)
-    assert search.pool(generation) == [(copy, first)], "the one that was asked for first stays, not the one told first"
+        search.population.observe(design, {0: 0.9}, failed=False, recalls=recalls)
+    assert search.population.pool(generation) == [(copy, first)], (
+        "the one that was asked for first stays, not the one told first"
+    )
     search.tell(generation)
-    assert copy not in search.ranked()
-    assert {first, other} <= set(search.ranked())
+    assert copy not in search.population.ranked()
+    assert {first, other} <= set(search.population.ranked())
     later = search.ask()
-    search.observe(later.designs[0], {0: 0.1}, failed=False, recalls="cd")
-    assert search.pool(later) == [(later.designs[0], other)]
+    search.population.observe(later.designs[0], {0: 0.1}, failed=False, recalls="cd")
+    assert search.population.pool(later) == [(later.designs[0], other)]
     search.tell(later)
     play(search, 2)
-    assert all(copy not in m.slot.draft.parents for m in search.members.values())
+    assert all(copy not in m.slot.draft.parents for m in search.population.members.values())
 
 
 def test_what_a_search_begins_with_stays_even_if_all_recall_the_same() -> None:
     search = new_search()
     first = search.ask()
     for design in first.designs:
-        search.observe(design, {0: 0.1}, failed=False, recalls="ab")
-    assert search.pool(first) == []
+        search.population.observe(design, {0: 0.1}, failed=False, recalls="ab")
+    assert search.population.pool(first) == []
     search.tell(first)
-    assert search.ranked()
+    assert search.population.ranked()
     later = search.ask()
-    search.observe(later.designs[0], {0: 0.1}, failed=False, recalls="ab")
-    assert search.pool(later) == [(later.designs[0], first.designs[0])]
+    search.population.observe(later.designs[0], {0: 0.1}, failed=False, recalls="ab")
+    assert search.population.pool(later) == [(later.designs[0], first.designs[0])]
