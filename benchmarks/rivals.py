@@ -65,8 +65,9 @@ class Gepa:
 
 
 class Pareto:
-    """Any that no other equals or betters in reward, tokens and seconds at once, as MemEvolve (arXiv:2512.18746) may
-    choose; in proportion to the streams on which it is one of these.
+    """Any that on some stream no other dominates in (reward, tokens, seconds), in proportion to those streams.
+
+    MemEvolve (arXiv:2512.18746) has such a front, of means.
 
     Args:
         table: as of `Gepa`; costs: shape (designs, 2).

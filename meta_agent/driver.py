@@ -228,16 +228,15 @@ class Driver:
         """Take a generation up the rungs; False once the allowance does not pay for all that was wanted."""
         rungs = self._config.search.rungs
         self._deadline.at = Place(generation.number)
-        designs = {d: population.designs[d] for d in generation.designs}
+        standing = list(generation.designs)
         if generation.number == 0:
-            wanted = [Request(d, tuple(range(rungs[-1]))) for d in designs]
+            wanted = [Request(d, tuple(range(rungs[-1]))) for d in standing]
             paid = self._spend(population, generation, wanted, allowance, contract=True)
             self._pool(population, generation)
             return paid
-        if not self._spend(population, generation, policy.first_rung(list(designs), rungs), allowance, contract=True):
+        if not self._spend(population, generation, policy.first_rung(standing, rungs), allowance, contract=True):
             return False
         self._pool(population, generation)
-        standing = list(designs)
         for rung in range(1, len(rungs)):
             self._deadline.at = Place(generation.number, rung)
             if self._deadline.ends():
