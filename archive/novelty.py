@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from design_space import DesignId
-from design_space.source import Problem, read
+from design_space.source import Fields, Problem, children, read, walk
 from design_space.space import Value
 
 _SHINGLE = 5
@@ -21,6 +21,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SILENT = {"type_comment", "kind", "ctx", "type_ignores"}
 """Fields that say nothing of what a node means."""
+_TELLING, _NAMING = Fields(lambda name: name not in _SILENT), Fields(lambda name: name in ("id", "name", "rest"))
 _REFLECTION = {"locals", "vars", "eval", "exec"}
 _KNOWN_BASES = {"Memory", "ABC", "object", "Protocol", "NamedTuple", "Generic", "Enum", "StrEnum", "Exception"}
 
@@ -157,7 +158,7 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
             case ast.Lambda():
                 continue
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+                stack.extend(n for n in walk(node) if isinstance(n, ast.NamedExpr))
                 continue
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 names.add(name)
@@ -167,7 +168,7 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
                 names.add(name)
             case ast.Global(names=outer) | ast.Nonlocal(names=outer):
                 kept.update(outer)
-        stack.extend(ast.iter_child_nodes(node))
+        stack.extend(children(node))
     return names - kept
 
 
@@ -206,17 +207,18 @@ class _Printer:
             self.out.append(f"{type(node).__name__}:{hex(node) if type(node) is int else repr(node)};")
 
     def _fields(self, node: ast.AST, scope: Mapping[str, str]) -> None:
-        out = self.out
-        out.append(f"({type(node).__name__} ")
-        for name, value in ast.iter_fields(node):
-            if value is None or value == [] or name in _SILENT:
-                if isinstance(node, ast.Constant) and name == "value":
+        out, kind = self.out, type(node)
+        out.append(f"({kind.__name__} ")
+        for name in _TELLING[kind]:
+            value: Any = getattr(node, name, None)
+            if value is None or value == []:
+                if kind is ast.Constant and name == "value":
                     out.append("value=None;")
                 continue
             out.append(f"{name}=")
             if name == "body" and isinstance(value, list):
                 value = self._meaningful(value)
-            if isinstance(value, str) and not isinstance(node, ast.Constant):
+            if isinstance(value, str) and kind is not ast.Constant:
                 out.append(f"{self._name(value, node, scope)};")
             elif name == "names" and isinstance(node, ast.Global | ast.Nonlocal):
                 out.append("".join(f"{self._name(part, node, scope)};" for part in value))
@@ -301,8 +303,8 @@ def _ordered(nodes: Iterable[ast.AST], names: set[str]) -> list[str]:
     stack = list(nodes)[::-1]
     while stack:
         node = stack.pop()
-        for found in (getattr(node, "id", None), getattr(node, "name", None), getattr(node, "rest", None)):
-            if found in names:
+        for field in _NAMING[type(node)]:
+            if (found := getattr(node, field)) in names:
                 order[found] = None
-        stack.extend(list(ast.iter_child_nodes(node))[::-1])
+        stack.extend(children(node)[::-1])
     return list(order)

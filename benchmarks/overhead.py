@@ -8,9 +8,10 @@ those of one real evaluation, so that as much is filed as in a real run.
 
 Told is CPU time, of this process and of the git processes that it waits for, in milliseconds for each new design, in
 windows of designs: of the search's `ask` (propose, validate, look for duplicates), of what the search is told and asked
-about its beliefs (`observe`, `tell`, `best`, `compared`; its prompts too), of git, of SQLite, and of the rest
-(driver, jobs, keys, progress). What a part calls of another part counts for that one. Then the wall time of git and of
-SQLite for each generation, waiting for the disk included: both write by generation, SQLite also by evaluation.
+about its beliefs (`tell`; of its population `observe`, `pool`, `best` and the like; its prompts too), of git, of
+SQLite, and of the rest (driver, jobs, keys, progress). What a part calls of another part counts for that one. Then the
+wall time of git and of SQLite for each generation, waiting for the disk included: both write by generation, SQLite also
+by evaluation.
 A value is one generation's, over the window's mean of new designs in a generation: n counts generations.
 """
 
@@ -45,7 +46,7 @@ from meta_agent.search import Search
 
 ASK, TELL, GIT, SQLITE, REST, STAND_IN = "ask", "tell", "git", "SQLite", "rest", "stand-in"
 OURS = (ASK, TELL, GIT, SQLITE, REST)
-BELIEFS = ("observe", "tell", "best", "compared")
+BELIEFS = ("observe", "pool", "best", "ranked", "compared", "parent", "line", "roots")
 WRITTEN = ("record_generation", "record_evaluation", "record_decisions", "set_meta")
 READ = ("meta", "find", "proposals", "decisions")
 BOOK = ("record_prompts", "record_insights", "insights")
@@ -160,7 +161,8 @@ def measured(file: Path, overrides: Sequence[str], designs: int) -> list[Mark]:
 
     def meet(search: Search, ledger: Ledger, repository: Repository) -> None:
         meter.watch(search, ASK, "ask")
-        meter.watch(search, TELL, *BELIEFS)
+        meter.watch(search, TELL, "tell")
+        meter.watch(search.population, TELL, *BELIEFS)
         meter.watch(repository, GIT, "commit", "refs")
         meter.watch(ledger, SQLITE, *WRITTEN, *READ)
 

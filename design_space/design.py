@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import NewType
 
@@ -31,7 +32,7 @@ class Design:
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(sorted(self.params.items()))))
 
-    @property
+    @cached_property
     def id(self) -> DesignId:
         """Sixteen hexadecimal digits of the SHA-256 over source and parameters."""
         text = json.dumps([self.source, dict(self.params)], sort_keys=True, ensure_ascii=True)

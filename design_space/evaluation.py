@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from design_space.design import DesignId
@@ -50,7 +50,7 @@ class EvaluationKey:
 
     @property
     def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -34,7 +34,24 @@ _KINDS: Mapping[str, tuple[Callable[..., Parameter], inspect.Signature]] = Mappi
 )
 """What a parameter may be, by name, and what it takes."""
 
+_LEAVES = frozenset({"ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "type_comment"})
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of a kind of node, by the kind; `wanted` says of a field's name whether it is among them."""
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        self[kind] = tuple(name for name in kind._fields if self._wanted(name))
+        return self[kind]
+
+
+_INNER = Fields(lambda name: name not in _LEAVES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +120,6 @@ def parse(source: str) -> ast.Module | Problem:
     except ValueError as error:
         # A lone surrogate, which no file can hold.
         return Problem(0, f"the source is no text: {cut(str(error))}")
-    classes = sum(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
-    if classes > MAX_CLASSES:
-        return Problem(0, f"{classes:,} classes, at most {MAX_CLASSES} are taken")
     return tree
 
 
@@ -113,7 +127,33 @@ def parse(source: str) -> ast.Module | Problem:
 def read(source: str) -> Module | Problem:
     """What the checks need to know; raises RecursionError where the code is nested too deeply."""
     tree = parse(source)
-    return tree if isinstance(tree, Problem) else Module.read(tree)
+    if isinstance(tree, Problem):
+        return tree
+    nodes = walk(tree)
+    classes = sum(type(node) is ast.ClassDef for node in nodes)
+    if classes > MAX_CLASSES:
+        return Problem(0, f"{classes:,} classes, at most {MAX_CLASSES} are taken")
+    return Module.read(nodes)
+
+
+def walk(tree: ast.AST) -> list[ast.AST]:
+    """All nodes that say something, outer ones first: as `ast.walk`, in a third of its time."""
+    found = [tree]
+    for node in found:
+        found.extend(children(node))
+    return found
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one; operators and contexts, which hold nothing, are left out."""
+    found = list[ast.AST]()
+    for name in _INNER[type(node)]:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found += [one for one in value if isinstance(one, ast.AST)]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +161,7 @@ class Module:
     """What the checks need to know of a module.
 
     Attributes:
-        nodes: of the tree, outer ones first.
+        nodes: of the tree, which is the first, outer ones first.
         origins: local name -> the full name of what it was imported as.
         classes: the classes that are visible at the module's top level.
     """
@@ -131,9 +171,9 @@ class Module:
     classes: Mapping[str, Class]
 
     @classmethod
-    def read(cls, tree: ast.Module) -> Module:
-        origins: dict[str, str] = {}
-        nodes = tuple(ast.walk(tree))
+    def read(cls, nodes: Sequence[ast.AST]) -> Module:
+        tree, origins = nodes[0], dict[str, str]()
+        assert isinstance(tree, ast.Module)
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and not node.level:
                 for alias in node.names:
@@ -258,9 +298,9 @@ def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
         statement = waiting.popleft()
         yield statement
         if not isinstance(statement, Function | ast.ClassDef):
-            inner = [node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.stmt)]
-            handlers = [h for h in ast.iter_child_nodes(statement) if isinstance(h, ast.ExceptHandler)]
-            inner += [node for handler in handlers for node in handler.body]
+            below = children(statement)
+            inner = [node for node in below if isinstance(node, ast.stmt)]
+            inner += [node for handler in below if isinstance(handler, ast.ExceptHandler) for node in handler.body]
             waiting.extendleft(reversed(inner))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from design_space.source import Class, Function, Module, Problem, cut, parse
+from design_space.source import Class, Function, Module, Problem, cut, parse, read
 
 Style = Literal["alma", "evolvelab"]
 
@@ -99,11 +99,10 @@ def _literal(text: str) -> str:
 
 def unwrap(source: str) -> tuple[Style, str] | None:
     """Return the system and the text of a wrapped design; None if the source is something else. Never raises."""
-    tree = parse(source)
-    if isinstance(tree, Problem):
-        return None
     try:
-        module = Module.read(tree)
+        module = read(source)
+        if isinstance(module, Problem):
+            return None
         design = module.design()
         if design is None:
             return None
@@ -134,11 +133,10 @@ def extras_of(source: str) -> tuple[str, ...]:
 def examine(style: Style, text: str) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Return what is wrong with a foreign file, and its fitting classes in alphabetical order. Never raises."""
     system = SYSTEMS[style]
-    tree = parse(text.removeprefix("\ufeff"))
-    if isinstance(tree, Problem):
-        return (tree,), ()
     try:
-        module = Module.read(tree)
+        module = read(text.removeprefix("\ufeff"))
+        if isinstance(module, Problem):
+            return (module,), ()
         meant = [c for c in module.classes.values() if system.base in module.lineage(c)[1]]
         fitting = sorted(c.name for c in meant if not _lacks(c, module, system))
         problems = () if fitting else tuple(_no_class(meant, module, system))
