@@ -42,6 +42,7 @@ from meta_agent.compose import ComposeProposer, random_genome
 from meta_agent.config import Config, load
 from meta_agent.console import ConsoleWatcher
 from meta_agent.driver import Driver, make_search
+from meta_agent.ending import ending
 from meta_agent.evaluations import Evaluations, worker_spec
 from meta_agent.pool import Pool, RayPool, never
 from meta_agent.progress import Progress
@@ -223,4 +224,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending():
+        main()

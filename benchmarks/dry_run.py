@@ -32,6 +32,7 @@ from rich.table import Table
 from archive.call_book import CallBook
 from design_space import catalogue
 from meta_agent.config import Config, load
+from meta_agent.ending import ending
 from meta_agent.forecast import Forecast, forecast
 from meta_agent.run import RunFolder
 from sandbox.mock_script import Rule, Script
@@ -241,4 +242,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending():
+        sys.exit(main())

@@ -44,6 +44,7 @@ from watched import SERIAL
 
 from archive.errors import ArchiveError
 from archive.ledger import Ledger
+from meta_agent.ending import ending
 from sandbox.reaper import owner
 
 SMALL = (
@@ -479,4 +480,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending():
+        sys.exit(main())

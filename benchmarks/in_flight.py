@@ -23,6 +23,7 @@ from rich.console import Console
 from archive.ledger import Ledger
 from design_space import catalogue
 from meta_agent.config import load
+from meta_agent.ending import ending
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
 from meta_agent.record import open_models
@@ -92,4 +93,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending():
+        main()

@@ -35,6 +35,7 @@ from stand_ins import PROJECT, evaluator, streams
 from archive.statistics import Interval, mean_interval
 from design_space import Design, Outcome, catalogue
 from meta_agent.config import load
+from meta_agent.ending import ending
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
 from meta_agent.worker import WorkerSpec
@@ -163,4 +164,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending():
+        main()

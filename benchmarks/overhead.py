@@ -39,6 +39,7 @@ from archive.search_book import SearchBook
 from archive.statistics import Interval, mean_interval
 from meta_agent.coach import Coach
 from meta_agent.console import ConsoleWatcher
+from meta_agent.ending import ending
 from meta_agent.evaluations import worker_spec
 from meta_agent.progress import Progress
 from meta_agent.run import RunFolder
@@ -236,4 +237,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending():
+        main()

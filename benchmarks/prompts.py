@@ -37,6 +37,7 @@ from archive.statistics import Interval, mean_interval
 from meta_agent.coach import beaten, revise
 from meta_agent.config import load
 from meta_agent.driver import Driver
+from meta_agent.ending import ending
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import RayPool
 from meta_agent.progress import Nobody
@@ -209,4 +210,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending():
+        main()

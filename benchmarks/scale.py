@@ -47,6 +47,7 @@ from archive.statistics import Interval, mean_interval
 from meta_agent.config import Config, load
 from meta_agent.console import ConsoleWatcher
 from meta_agent.driver import Driver
+from meta_agent.ending import ending
 from meta_agent.evaluations import worker_spec
 from meta_agent.pool import Pool, RayPool, SerialPool, never
 from meta_agent.progress import Nobody
@@ -259,4 +260,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending():
+        sys.exit(main())

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from sessions import PROJECT, snapshot, start
 
+from meta_agent.ending import ending
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -41,4 +43,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending():
+        sys.exit(main())

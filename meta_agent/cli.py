@@ -20,8 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
-from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
 from meta_agent import judging, looking, mending, poisoning, prompting, serving
+from meta_agent.ending import ending
 from meta_agent.errors import BadInput, MnemogenError
 from meta_agent.session import backend_kind, reap, stoppable, system
 from meta_agent.terminal import (
@@ -38,8 +38,6 @@ from meta_agent.terminal import (
     print_json,
     say,
 )
-from sandbox.backend import SandboxUnavailable
-from sandbox.calls import BudgetUsedUp, ModelFault
 
 app = typer.Typer(
     name="mnemogen",
@@ -74,36 +72,8 @@ for look in (
 def main() -> None:
     """Run a command; every expected failure ends in one message and its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    try:
+    with ending():
         app()
-    except MnemogenError as error:
-        _die(str(error), error.hint, error.code)
-    except UnknownDesign as error:
-        _die(str(error.args[0]), error.hint, 2)
-    except SandboxUnavailable as error:
-        _die(str(error), error.hint, 3)
-    except BudgetUsedUp as error:
-        _die(str(error), error.hint, 5)
-    except ModelFault as error:
-        _die(str(error), error.hint, 6)
-    except ArchiveFull as error:
-        _die(str(error.args[0]), error.hint or "free some space; `mnemogen resume` goes on", 2)
-    except (ArchiveDamaged, ArchiveUnwritable) as error:
-        _die(str(error.args[0]), error.hint, 4)
-    except ArchiveError as error:
-        _die(str(error.args[0]), error.hint, 1)
-    except OSError as error:
-        hint = "free some space; `mnemogen resume` goes on" if error.errno == 28 else "see the path in the message"
-        _die(str(error), hint, 2)
-    except KeyboardInterrupt:
-        _die("stopped", "`mnemogen resume` goes on with a run", 130)
-
-
-def _die(message: str, hint: str, code: int) -> None:
-    say(f"error: {message}", style="red")
-    if hint:
-        say(f"hint: {hint}")
-    sys.exit(code)
 
 
 @app.command()

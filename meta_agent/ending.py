@@ -1,0 +1,49 @@
+"""How a command ends that cannot go on: one message, what to do about it, and the exit code of that kind of failure."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
+from meta_agent.errors import MnemogenError
+from meta_agent.terminal import say
+from sandbox.backend import SandboxUnavailable
+from sandbox.calls import BudgetUsedUp, ModelFault
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """End the process by a message where one of the failures is raised that are to be expected."""
+    try:
+        yield
+    except MnemogenError as error:
+        _end(str(error), error.hint, error.code)
+    except UnknownDesign as error:
+        _end(str(error.args[0]), error.hint, 2)
+    except SandboxUnavailable as error:
+        _end(str(error), error.hint, 3)
+    except BudgetUsedUp as error:
+        _end(str(error), error.hint, 5)
+    except ModelFault as error:
+        _end(str(error), error.hint, 6)
+    except ArchiveFull as error:
+        _end(str(error.args[0]), error.hint or "free some space; `mnemogen resume` goes on", 2)
+    except (ArchiveDamaged, ArchiveUnwritable) as error:
+        _end(str(error.args[0]), error.hint, 4)
+    except ArchiveError as error:
+        _end(str(error.args[0]), error.hint, 1)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        _end(str(error), "free some space; `mnemogen resume` goes on" if full else "see the path in the message", 2)
+    except KeyboardInterrupt:
+        _end("stopped", "`mnemogen resume` goes on with a run", 130)
+
+
+def _end(message: str, hint: str, code: int) -> None:
+    say(f"error: {message}", style="red")
+    if hint:
+        say(f"hint: {hint}")
+    sys.exit(code)
