@@ -74,8 +74,20 @@ PROCEDURES = (
     ),
     *(
         Procedure(f"ours, {name}", name, True)
-        for name in ("random", "alma", "openevolve", "dgm", "shinka", "gepa", "pareto", "cells", "greedy", "thompson")
+        for name in (
+            "random",
+            "alma",
+            "openevolve",
+            "dgm",
+            "shinka",
+            "gepa",
+            "pareto",
+            "cells",
+            "greedy",
+            "plain thompson",
+        )
     ),
+    Procedure("ours, thompson", "thompson", True),
     Procedure("ours, thompson, all see 3", "thompson", True, (SEEN,)),
 )
 

@@ -112,5 +112,11 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
-OURS: dict[str, Callable[[], Selection]] = {"thompson": Thompson, "greedy": Greedy, "alma": Alma, "random": Uniform}
+OURS: dict[str, Callable[[], Selection]] = {
+    "thompson": Thompson,
+    "plain thompson": lambda: Thompson(breadth=1.0, discount=0.0),
+    "greedy": Greedy,
+    "alma": Alma,
+    "random": Uniform,
+}
 WEIGHTED: dict[str, Weights] = {"dgm": darwin_goedel, "shinka": shinka, "openevolve": open_evolve}

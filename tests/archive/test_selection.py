@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from archive.selection import NAMES, Candidates, make
+from archive.selection import NAMES, Candidates, Selection, make
 from archive.selection.alma import probabilities
 from archive.selection.thompson import Thompson
 from design_space import DesignId
@@ -80,8 +80,8 @@ def flat(n: int, **arrays: object) -> Candidates:
     return Candidates(tuple(DesignId(f"{i:016x}") for i in range(n)), **values)  # type: ignore[arg-type]
 
 
-def shares(name: str, given: Candidates, draws: int = 4000) -> np.ndarray:
-    rng, strategy = np.random.default_rng(9), make(name)
+def shares(strategy: Selection, given: Candidates, draws: int = 4000) -> np.ndarray:
+    rng = np.random.default_rng(9)
     chosen = [strategy.choose(given, 1, rng)[0].index for _ in range(draws)]
     return np.bincount(chosen, minlength=len(given)) / draws
 
@@ -91,22 +91,23 @@ def test_unknown_name_lists_the_valid_ones() -> None:
         make("tournament")
 
 
-def test_thompson_draws_by_probability_of_being_best() -> None:
-    given = flat(2, mean=np.array([0.5, 0.6]))
-    best = 0.5 * (1 + math.erf(0.1 / math.hypot(0.1, 0.1) / math.sqrt(2)))
-    assert shares("thompson", given)[1] == pytest.approx(best, abs=0.025)
+@pytest.mark.parametrize("breadth", [1.0, 0.25])
+def test_thompson_draws_by_probability_of_being_best(breadth: float) -> None:
+    given = flat(2, mean=np.array([0.5, 0.52]))
+    best = 0.5 * (1 + math.erf(0.02 / (breadth * math.hypot(0.1, 0.1)) / math.sqrt(2)))
+    assert shares(Thompson(breadth), given)[1] == pytest.approx(best, abs=0.025)
 
 
 def test_thompson_explores_the_unknown_and_leaves_the_known_bad() -> None:
-    given = flat(3, mean=np.array([0.6, 0.5, 0.5]), sd=np.array([0.01, 0.2, 0.01]))
-    share = shares("thompson", given)
-    assert share[1] > 0.2
+    given = flat(3, mean=np.array([0.6, 0.5, 0.5]), sd=np.array([0.01, 0.4, 0.01]))
+    share = shares(make("thompson"), given)
+    assert share[1] > 0.1
     assert share[2] < 0.01
 
 
 def test_thompson_discounts_children_also_within_a_call() -> None:
     given = flat(3, mean=np.array([0.4, 0.5, 0.5]), children=np.array([0, 0, 20]))
-    share = shares("thompson", given)
+    share = shares(make("thompson"), given)
     assert share[1] > share[2]
     near = flat(3, mean=np.array([0.5, 0.50001, 0.4]), sd=np.full(3, 1e-9))
     indices = [c.index for c in make("thompson").choose(near, 6, np.random.default_rng(0))]
@@ -127,7 +128,7 @@ def test_alma_is_the_published_rule() -> None:
     given = flat(2, mean=np.array([0.5, 0.2]), visits=np.array([0, 3]), baseline=0.3)
     weights = np.array([math.exp(2 / (1 + math.exp(-0.2))), math.exp(2 / (1 + math.exp(0.1))) / 4])
     assert probabilities(given) == pytest.approx(weights / weights.sum())
-    assert shares("alma", given) == pytest.approx(weights / weights.sum(), abs=0.025)
+    assert shares(make("alma"), given) == pytest.approx(weights / weights.sum(), abs=0.025)
 
 
 def test_alma_never_takes_one_twice() -> None:
@@ -145,7 +146,7 @@ def test_greedy_takes_the_best_then_the_one_with_fewer_children() -> None:
 
 
 def test_random_is_even() -> None:
-    assert shares("random", candidates(5)) == pytest.approx(np.full(5, 0.2), abs=0.025)
+    assert shares(make("random"), candidates(5)) == pytest.approx(np.full(5, 0.2), abs=0.025)
 
 
 @pytest.mark.parametrize(
