@@ -36,11 +36,11 @@ def owner(pid: int) -> str:
 
 def _start_time(pid: int) -> str:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        content = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return ""
-    # The name of the program stands in brackets and may hold anything, brackets included.
-    fields = text.rpartition(")")[2].split()
+    # The name of the program stands in brackets and may hold anything: brackets, and bytes that are no text.
+    fields = content.rpartition(b")")[2].decode("ascii").split()
     return "" if fields[0] in "ZX" else fields[19]
 
 

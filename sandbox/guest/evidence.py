@@ -43,10 +43,11 @@ class Status:
     def read(cls, pid: int) -> Status:
         fields = {}
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                name, _, value = line.partition(":")
+            # In bytes: a process may give itself any name, and that need not be text.
+            for line in Path(f"/proc/{pid}/status").read_bytes().split(b"\n"):
+                name, _, value = line.partition(b":")
                 fields[name] = value.split()
-        return cls(int(fields.get("VmPeak", ["0"])[0]), int(fields.get("Threads", ["0"])[0]))
+        return cls(int(fields.get(b"VmPeak", [b"0"])[0]), int(fields.get(b"Threads", [b"0"])[0]))
 
 
 def cpu_seconds(pid: int) -> float:

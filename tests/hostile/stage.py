@@ -222,7 +222,7 @@ def _descendants() -> frozenset[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError, IndexError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(entry.name)] = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
     family = {os.getpid()}
     while new := {child for child, parent in parents.items() if parent in family} - family:
         family |= new
