@@ -160,6 +160,8 @@ class MemorySession:
         """Start a fresh process, load the design into it, make its memory."""
         dimensions = self._broker.dimensions
         self._told = self._broker.left
+        # A fresh process counts its recalls and their items from the beginning.
+        self._recalls, self._reader = [], wire.RecallReader()
         self._guest.start()
         arg = {
             "source": design.source,

@@ -195,3 +195,27 @@ def test_amnesia_and_shuffled_experience_of_a_played_stream(backend: InProcessBa
     assert misled.snapshot is not None
     assert [row[1] for row in misled.snapshot.data] == [task.goal for task in other.tasks]
     assert [played.task for played in misled.played] == list(stream.tasks)
+
+
+PARROT = """
+from design_space import Item, Memory, Recall
+class Parrot(Memory):
+    RETRIEVE = "step"
+    def retrieve(self, query):
+        return Recall((Item("goal", query.goal),))
+    def observe(self, step):
+        self.heard = step.recall.items[0].text
+    def update(self, episode):
+        return
+"""
+
+
+def test_a_memory_that_is_made_anew_is_not_taken_for_the_one_before(backend: InProcessBackend) -> None:
+    source = HouseholdSource(HouseholdSettings(tasks_count=4, max_steps=6))
+    evaluator = Evaluator(source, EvidenceAgent, backend, Setting("online", "evidence", 1_000, 0, "test"))
+    stream, design = source.stream("search", 0, 0), Design(PARROT)
+    with backend.open(Labels("test", design.id)) as guest:
+        result = evaluator.evaluate(design, stream, guest, evaluator.key(design, stream, 0, "amnesia"), "amnesia")
+    assert result.evaluation.outcome is Outcome.SCORED, result.evaluation.detail
+    for played in result.played:
+        assert {item.text for step in played.episode.steps for item in step.recall.items} == {played.task.goal}
