@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any
 
 HEADER = struct.Struct(">I")
 MAX_DIGITS = 40
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % MAX_DIGITS)
 MAX_DEPTH = 200
 """Containers within containers; what is parsed here is also printed and written elsewhere, from deeper stacks."""
 MAX_CONTAINERS, MAX_VALUES = 200_000, 1_000_000
@@ -84,6 +86,8 @@ def encode(message: dict[str, Any], limit: int) -> bytes:
         raise FrameError(f"a frame of {len(body)} bytes, at most {limit} are taken")
     if _bounded(body) > MAX_DEPTH:
         _check_depth(message)
+    if _LONG_NUMBER.search(body):  # in a text, perhaps
+        decode(body)
     return HEADER.pack(len(body)) + body
 
 
