@@ -82,7 +82,7 @@ def array_from_json(fields: dict[str, Any]) -> NDArray[Any]:
         ValueError: it is something else.
     """
     if set(fields) != {"dtype", "shape", "base64"}:
-        raise ValueError(f"fields of a snapshot array are {sorted(fields)}, wanted base64, dtype, shape")
+        raise ValueError(f"fields of a snapshot array are {sorted(fields)!r:.200}, wanted base64, dtype, shape")
     kind = fields["dtype"]
     if not isinstance(kind, str) or not _DTYPE.fullmatch(kind):
         raise ValueError(f"a snapshot array has dtype {kind!r:.40}, wanted booleans or numbers")

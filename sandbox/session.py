@@ -20,6 +20,8 @@ from sandbox.guest.frames import FrameError, decode
 
 MESSAGE_CHARS, TRACEBACK_CHARS = 1_000, 4_000
 """Of what a design says of its own error."""
+DETAIL_CHARS = 10_000
+"""Of all that is told of a fault: more than an error and the last that was printed can be together."""
 REFUSALS_COUNT = 16
 """Of one request, the last ones, that are remembered to tell what a design failed by."""
 
@@ -32,9 +34,10 @@ class DesignFault(Exception):
     """
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
-        super().__init__(detail)
+        # What is wrong with a frame is told by naming it, and names may be as long as the frame.
         self.outcome = outcome
-        self.detail = detail
+        self.detail = detail[:DETAIL_CHARS].encode("utf-8", "replace").decode()
+        super().__init__(self.detail)
 
 
 class AllowanceUsedUp(ModelUnavailable):
@@ -287,7 +290,7 @@ class MemorySession:
             outcome = Outcome.OVER_BUDGET
         # The caps of the guest are no caps where a design writes to the pipe itself.
         told = f"{op}: {message[:MESSAGE_CHARS]}\n{trace[-TRACEBACK_CHARS:]}".strip()
-        return DesignFault(outcome, told.encode("utf-8", "replace").decode())
+        return DesignFault(outcome, told)
 
 
 def _dump(message: dict[str, Any]) -> bytes:
