@@ -134,7 +134,7 @@ def _replace_value(rng: random.Random, body: bytes, seeds: list[bytes]) -> bytes
 
 MUTATIONS = (_flip, _truncate, _splice, _repeat, _insert, _replace_value)
 READERS: tuple[Callable[[Any], object], ...] = (
-    lambda value: wire.RecallReader().read(value),
+    lambda value: wire.RecallReader(1_000).read(value),
     wire.snapshot_from_json,
     wire.ask_from_json,
     wire.texts_from_json,

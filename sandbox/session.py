@@ -144,7 +144,7 @@ class MemorySession:
 
     Args:
         guest: started by `open`, stopped by `close`; remains the caller's.
-        recall_chars: characters of recall that the agent is shown; items beyond are dropped, whole.
+        recall_chars: characters of recall that the agent is shown; the guest drops items beyond, whole.
 
     All calls raise `DesignFault`, and `SandboxUnavailable` where the machine is at fault.
     """
@@ -156,21 +156,22 @@ class MemorySession:
         self._requests = 0
         self._told = Budget(0, 0)  # what the guest believes to be left
         self._refusals: deque[str] = deque(maxlen=REFUSALS_COUNT)  # for lack of allowance, within this request
-        self._recalls: list[wire.RecallRef] = []
-        self._reader = wire.RecallReader()
+        self._recalls = 0  # of this episode
+        self._reader = wire.RecallReader(recall_chars)
 
     def open(self, design: Design, seed: int, folder: str) -> Opened:
         """Start a fresh process, load the design into it, make its memory."""
         dimensions = self._broker.dimensions
         self._told = self._broker.left
         # A fresh process counts its recalls and their items from the beginning.
-        self._recalls, self._reader = [], wire.RecallReader()
+        self._recalls, self._reader = 0, wire.RecallReader(self._recall_chars)
         self._guest.start()
         arg = {
             "source": design.source,
             "params": dict(design.params),
             "seed": seed,
             "folder": folder,
+            "recall_chars": self._recall_chars,
             "calls": self._told.calls,
             "tokens": self._told.tokens,
             "embedder": "hashed" if dimensions is None else "remote",
@@ -184,27 +185,21 @@ class MemorySession:
             raise DesignFault(Outcome.PROTOCOL, f"malformed answer to open: {error}") from error
 
     def retrieve(self, query: Query) -> tuple[Recall, wire.RecallRef]:
-        """Ask for a recall; what exceeds the cap is cut off."""
+        """Ask for a recall; what exceeds the cap does not come."""
         told = self._request("retrieve", wire.query_to_json(query))
         try:
             recall = self._reader.read(told)
         except FrameError as error:
             raise DesignFault(Outcome.PROTOCOL, f"malformed recall: {error}") from error
-        room, kept = self._recall_chars, 0
-        for item in recall.items:
-            room -= max(1, len(item.text) + len(item.situation) + len(item.action))
-            if room < 0:
-                break
-            kept += 1
-        position = len(self._recalls)
-        self._recalls.append((position, kept))
-        return Recall(recall.items[:kept], recall.mode), (position, kept)
+        ref = (self._recalls, len(recall.items))
+        self._recalls += 1
+        return recall, ref
 
     def observe(self, step: Step, recall: wire.RecallRef) -> None:
         self._request("observe", wire.step_to_json(step, recall))
 
     def update(self, episode: Episode, recalls: list[wire.RecallRef], before: wire.RecallRef) -> None:
-        self._recalls = []
+        self._recalls = 0
         self._request("update", wire.episode_to_json(episode, recalls, before))
 
     def snapshot(self) -> tuple[Snapshot, int]:

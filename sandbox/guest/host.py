@@ -62,7 +62,7 @@ class MemoryHost:
         self._kit: GuestKit | None = None
         self._memory: Memory | None = None
         self._recalls: list[Recall] = []
-        self._writer = wire.RecallWriter()
+        self._writer = wire.RecallWriter(0)
         self._handlers: dict[str, Callable[[Any], Any]] = {
             "open": self._open,
             "retrieve": self._retrieve,
@@ -100,6 +100,7 @@ class MemoryHost:
         remote = arg["embedder"] == "remote"
         vectors = RemoteEmbedder(self._upcall, arg["dimensions"], self._frame_bytes) if remote else None
         self._kit = GuestKit(arg["seed"], arg["folder"], self._upcall, arg["calls"], arg["tokens"], vectors)
+        self._writer = wire.RecallWriter(arg["recall_chars"])
         kind = load(arg["source"])
         self._memory = kind(self._kit, **arg["params"])
         return {

@@ -18,12 +18,17 @@ from design_space.memory import Episode, Item, Query, Recall, Snapshot, Step
 from .frames import FrameError
 
 Json = dict[str, Any]
+MODES = ("append", "replace")
 RecallRef = tuple[int, int]
 
 EMBED_TEXTS = 256
 """Most texts of one up-call."""
 EMBED_CHARS = 8_000
 """Characters of one text that go over the pipe; the guest cuts off the rest."""
+ID_CHARS = 200
+"""Of an item's name that the worker keeps: the design knows its items by position, so they are for people only."""
+REMEMBERED_ITEMS = 20_000
+"""Both ends forget the numbers of items once there are more, so that what a stream recalls takes bounded memory."""
 
 
 def _fields(value: object, what: str, *names: str) -> list[Any]:
@@ -53,24 +58,46 @@ def _list(value: object, what: str) -> list[Any]:
     return value
 
 
+def shown(items: Sequence[Item], chars: int) -> int:
+    """How many of the first items an agent is shown that reads so many characters; the rest is dropped, whole."""
+    room = chars
+    for count, item in enumerate(items):
+        # Of the text itself: a design's own kind of text may say that it is shorter.
+        room -= max(1, sum(map(str.__len__, (item.text, item.situation, item.action))))
+        if room < 0:
+            return count
+    return len(items)
+
+
 class RecallWriter:
     """Recalls as JSON for one session; an item that went over the pipe before goes as its number.
 
     A memory that is asked at each step says much the same each time: this makes its answers ten times shorter.
+
+    Args:
+        chars: characters of recall that the agent is shown; items beyond stay here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, chars: int) -> None:
+        self._chars = chars
         self._sent: dict[Item, int] = {}
 
     def write(self, recall: object) -> Json:
         """Raises TypeError, in words for the design's author, where `recall` is not what `Memory.retrieve` owes."""
         if not isinstance(recall, Recall):
             raise TypeError(f"retrieve() returned a {type(recall).__name__}, wanted design_space.Recall")
-        return {"items": [self._item(item) for item in recall.items], "mode": recall.mode}
+        items, mode = recall.items, recall.mode
+        if not isinstance(items, tuple | list):
+            raise TypeError(f"retrieve() returned a recall whose items are a {type(items).__name__}, wanted a tuple")
+        if mode not in MODES:
+            raise TypeError(f"retrieve() returned a recall of mode {mode!r:.40}, wanted {' or '.join(MODES)}")
+        for item in items:
+            _check_item(item)
+        if len(self._sent) > REMEMBERED_ITEMS:
+            self._sent.clear()
+        return {"items": [self._item(item) for item in items[: shown(items, self._chars)]], "mode": mode}
 
-    def _item(self, item: object) -> int | list[Any]:
-        if type(item) is not Item:
-            raise TypeError(f"retrieve() returned a recall with a {type(item).__name__}, wanted design_space.Item")
+    def _item(self, item: Item) -> int | list[Any]:
         number = self._sent.get(item)
         if number is not None:
             return number
@@ -78,17 +105,35 @@ class RecallWriter:
         return [item.id, item.text, item.situation, item.action, None if item.value is None else float(item.value)]
 
 
-class RecallReader:
-    """The other end of `RecallWriter`; strict."""
+def _check_item(item: object) -> None:
+    if type(item) is not Item:
+        raise TypeError(f"retrieve() returned a recall with a {type(item).__name__}, wanted design_space.Item")
+    for name in ("id", "text", "situation", "action"):
+        if not isinstance(value := getattr(item, name), str):
+            raise TypeError(f"retrieve() returned an item whose {name} is a {type(value).__name__}, wanted text")
 
-    def __init__(self) -> None:
+
+class RecallReader:
+    """The other end of `RecallWriter`; strict.
+
+    Args:
+        chars: as of the writer, who sends no more.
+    """
+
+    def __init__(self, chars: int) -> None:
+        self._chars = chars
         self._items: list[Item] = []
 
     def read(self, value: object) -> Recall:
         items, mode = _fields(value, "a recall", "items", "mode")
-        if mode not in ("append", "replace"):
-            raise FrameError(f"recall mode {mode!r:.40}, wanted append or replace")
-        parsed = tuple(self._item(row) for row in _list(items, "items"))
+        if mode not in MODES:
+            raise FrameError(f"recall mode {mode!r:.40}, wanted {' or '.join(MODES)}")
+        if len(self._items) > REMEMBERED_ITEMS:
+            self._items.clear()
+        # Each item takes a character at least: more of them are not even looked at.
+        parsed = tuple(self._item(row) for row in _list(items, "items")[: self._chars + 1])
+        if shown(parsed, self._chars) < len(parsed):
+            raise FrameError(f"a recall of more than {self._chars} characters")
         return Recall(parsed, cast(Literal["append", "replace"], mode))
 
     def _item(self, row: object) -> Item:
@@ -97,7 +142,7 @@ class RecallReader:
         if not isinstance(row, list) or len(row) != 5:
             raise FrameError("an item wants five fields, or the number of an earlier one")
         name, text, situation, action = (_text(cell, "an item's field") for cell in row[:4])
-        item = Item(name, text, situation, action, _unit(row[4], "an item's value"))
+        item = Item(name[:ID_CHARS], text, situation, action, _unit(row[4], "an item's value"))
         self._items.append(item)
         return item
 

@@ -175,7 +175,7 @@ def transcript(source: str, folder: Path) -> list[dict[str, Any]]:
         assert "ok" in answers[-1], answers[-1]
         return answers[-1]
 
-    models = {"calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0}
+    models = {"recall_chars": 1_000_000, "calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0}
     opened = ask("open", {"source": source, "seed": 7, "folder": str(folder), "params": {}, **models})
     things = ["red apple", "green pear", "carrot", "old lamp"]
     for task in range(8):

@@ -17,6 +17,7 @@ from sandbox.guest.frames import HEADER, decode, encode
 from sandbox.guest.host import MemoryHost
 
 GOAL = "bring the mug to the desk\nthe mug must be clean"
+CHARS = 1_000_000  # of recall
 QUERY = Query(GOAL, "You are at shelf.\nYou see mug.\ncarrying nothing")
 SOUP = "naïve ☃ 任務 \u202e\x00\ud800 {x} {} \\ \u2028 '\"%s"
 
@@ -27,9 +28,10 @@ class Host:
     def __init__(self, design: Design, folder: Path, seed: int = 3) -> None:
         self._host = MemoryHost(lambda operation, argument: pytest.fail(f"asked a model: {operation}"), 1 << 24)
         arg = {"source": design.source, "params": dict(design.params), "seed": seed, "folder": str(folder)}
-        self.told = self._ask("open", {**arg, "calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0})
+        arg |= {"recall_chars": CHARS, "calls": 0, "tokens": 0, "embedder": "hashed", "dimensions": 0}
+        self.told = self._ask("open", arg)
         self._recalls = 0
-        self._reader = wire.RecallReader()
+        self._reader = wire.RecallReader(CHARS)
 
     def _ask(self, op: str, arg: Any) -> Any:
         request = decode(encode({"id": 1, "op": op, "arg": arg}, 1 << 24)[HEADER.size :])

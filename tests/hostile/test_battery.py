@@ -31,6 +31,7 @@ from sandbox.broker import Allowance, model_brokers
 from sandbox.docker_backend import Client, DockerBackend, connect
 from sandbox.embedded_backend import EmbeddedBackend
 from sandbox.evaluate import Evaluator, Result, Setting
+from sandbox.guest import wire
 from sandbox.streams import impossible
 from sandbox.streams.base import Source
 from sandbox.streams.household import HouseholdSettings, HouseholdSource
@@ -238,6 +239,7 @@ def assert_within_bounds(played: Played) -> None:
         items = attempt.episode.recall.items
         assert sum(len(item.text) + len(item.situation) + len(item.action) for item in items) <= RECALL_CHARS
         assert len(items) <= RECALL_CHARS
+        assert all(len(item.id) <= wire.ID_CHARS for item in items)
     asked = [call for call in calls if call.role == "memory"]
     embedded = [text for call in calls if call.role == "embedding" and call.scope for text in call.messages]
     assert len(asked) <= ALLOWANCE.calls_per_stream
@@ -322,9 +324,10 @@ def test_hunter_finds_what_is_planted_where_nothing_confines_it(plants: Plants) 
 
 
 PASSED = frozenset(
-    "always_equal cache_buster constant_cheer context_stuff crash_if_losing disk_fill embed_flood empty_items fd_hog"  # noqa: SIM905
-    " import_bomb inode_fill lone_surrogate max_tokens_hog memory_bomb memory_growth null_memory order_exploit"
-    " pattern_bomb regex_bomb slow_import solve_in_memory spin unicode_soup wrong_argument wrong_return_type".split()
+    "always_equal cache_buster constant_cheer context_stuff crash_if_losing disk_fill embed_flood empty_items"  # noqa: SIM905
+    " error_in_library fd_hog import_bomb inode_fill lazy_items lone_surrogate max_tokens_hog memory_bomb"
+    " memory_growth null_memory number_as_name order_exploit pattern_bomb regex_bomb slow_import solve_in_memory spin"
+    " unicode_soup wide_number wrong_argument wrong_return_type".split()
 )
 """What only shows when it runs; all others are refused for what they import, or as no design."""
 

@@ -13,6 +13,7 @@ from sandbox.docker_backend import DockerBackend
 from sandbox.embedded_backend import EmbeddedBackend
 from sandbox.guest.wire import RecallReader
 
+CHARS = 1_000_000  # of recall
 LIMITS = Limits(
     call_cpu_seconds=0.5,
     call_wall_seconds=2.5,
@@ -53,9 +54,9 @@ class Driver:
     def start(self, source: str = PROBE) -> dict[str, Any]:
         """A fresh process with a design in it."""
         self.guest.start()
-        self._reader = RecallReader()
+        self._reader = RecallReader(CHARS)
         arg = {"source": source, "params": {}, "seed": 0, "folder": self.backend.folder, "calls": 9, "tokens": 999}
-        return self.ask("open", {**arg, "embedder": "hashed", "dimensions": 0})
+        return self.ask("open", {**arg, "recall_chars": CHARS, "embedder": "hashed", "dimensions": 0})
 
     def send(self, op: str, arg: Any) -> int:
         self._requests += 1

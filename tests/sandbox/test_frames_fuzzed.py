@@ -21,7 +21,16 @@ from design_space import Item, Recall, Snapshot
 from sandbox.attach import ERRORS_BYTES, AttachReader
 from sandbox.guest import wire
 from sandbox.guest.channel import frame
-from sandbox.guest.frames import MAX_CONTAINERS, MAX_DEPTH, MAX_VALUES, FrameError, FrameReader, decode, encode
+from sandbox.guest.frames import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_VALUES,
+    FrameError,
+    FrameReader,
+    decode,
+    encode,
+)
 
 LIMIT = 64
 MIB = 1024 * 1024
@@ -206,13 +215,15 @@ def test_what_the_reader_would_refuse_is_not_sent() -> None:
     nested: list[Any] = []
     for _ in range(MAX_DEPTH):
         nested = [nested]
-    for value in (nested, [[]] * MAX_CONTAINERS, [0] * (MAX_VALUES + 2)):
+    for value in (nested, [[]] * MAX_CONTAINERS, [0] * (MAX_VALUES + 2), 10**MAX_DIGITS, -(10 ** (MAX_DIGITS - 1))):
         with pytest.raises(FrameError):
             encode({"a": value}, 8 * MIB)
+    for value in (10**MAX_DIGITS - 1, str(10**MAX_DIGITS)):
+        assert decode(encode({"a": value}, MIB)[4:]) == {"a": value}
 
 
 READERS: dict[str, Callable[[Any], object]] = {
-    "recall": lambda value: wire.RecallReader().read(value),
+    "recall": lambda value: wire.RecallReader(1_000).read(value),
     "snapshot": wire.snapshot_from_json,
     "ask": wire.ask_from_json,
     "texts": wire.texts_from_json,
@@ -235,16 +246,16 @@ def test_what_a_design_says_is_read_or_refused_and_never_crashes_the_worker(read
         return
 
 
-@given(st.text(st.characters()), st.floats(0, 1))
+@given(st.text(st.characters(), max_size=wire.ID_CHARS), st.floats(0, 1))
 def test_a_recall_keeps_no_half_characters(text: str, value: float) -> None:
     told = json.loads(json.dumps({"items": [[text, text, text, text, value]], "mode": "append"}))
-    (item,) = wire.RecallReader().read(told).items
+    (item,) = wire.RecallReader(1_000).read(told).items
     assert (item.id, item.text, item.situation, item.action) == (text.encode("utf-8", "replace").decode(),) * 4
 
 
 @given(st.lists(st.builds(Item, *(st.text(max_size=5),) * 4, st.none() | st.floats(0, 1)), max_size=4))
 def test_recalls_and_snapshots_round_trip(items: list[Item]) -> None:
-    writer, reader = wire.RecallWriter(), wire.RecallReader()
+    writer, reader = wire.RecallWriter(1_000), wire.RecallReader(1_000)
     recall = Recall(tuple(items))
     for _ in range(2):
         assert reader.read(decode(encode(writer.write(recall), MIB)[4:])) == recall
@@ -257,4 +268,4 @@ def test_recalls_and_snapshots_round_trip(items: list[Item]) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 1.1, True, "1", 10**30])
 def test_a_value_outside_of_its_range_is_refused(value: object) -> None:
     with pytest.raises(FrameError):
-        wire.RecallReader().read({"items": [["", "", "", "", value]], "mode": "append"})
+        wire.RecallReader(1_000).read({"items": [["", "", "", "", value]], "mode": "append"})

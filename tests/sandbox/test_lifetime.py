@@ -45,7 +45,7 @@ guest = backend.open(Labels(run))
 guest.start()
 source = "while True: pass"
 arg = {"source": source, "params": {}, "seed": 0, "folder": "/tmp", "calls": 0, "tokens": 0}
-arg |= {"embedder": "hashed", "dimensions": 0}
+arg |= {"recall_chars": 1_000, "embedder": "hashed", "dimensions": 0}
 guest.send(json.dumps({"id": 1, "op": "open", "arg": arg}).encode())
 print("spinning", backend.name, flush=True)
 time.sleep(600)
@@ -294,7 +294,7 @@ class Asker(Memory):
         raise SystemExit
 """
     arg = {"source": source, "params": {}, "seed": 0, "folder": backend.folder, "calls": 9, "tokens": 9}
-    arg |= {"embedder": "hashed", "dimensions": 0}
+    arg |= {"recall_chars": 1_000, "embedder": "hashed", "dimensions": 0}
     query = {"goal": "why?", "situation": "", "step": 0, "history": [], "role": "actor"}
     try:
         with backend.open(Labels("r")) as guest:
