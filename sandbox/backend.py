@@ -161,11 +161,12 @@ class Guest(Protocol):
         """
         ...
 
-    def send(self, body: bytes, *, resume: bool = False) -> None:
+    def send(self, body: bytes, *, resume: bool = False, refusal: bool = False) -> None:
         """Send one frame; the clocks of its request start.
 
         Args:
             resume: the frame answers an up-call, so the clocks of the open request go on where they stood.
+            refusal: it refuses an up-call, for which nobody was asked: the clocks have gone on meanwhile.
 
         Raises:
             GuestEnded: the process is gone.

@@ -60,7 +60,7 @@ class InProcessGuest:
             raise GuestEnded(self._ending or Ending(Reason.STOPPED))
         return self._queues
 
-    def send(self, body: bytes, *, resume: bool = False) -> None:
+    def send(self, body: bytes, *, resume: bool = False, refusal: bool = False) -> None:
         self._live().to_session.put(body)
 
     def receive(self) -> bytes:

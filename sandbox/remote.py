@@ -143,12 +143,12 @@ class SupervisedGuest:
             self.stop()
             raise SandboxUnavailable(f"the sandbox lacks {', '.join(sorted(missing))}")
 
-    def send(self, body: bytes, *, resume: bool = False) -> None:
+    def send(self, body: bytes, *, resume: bool = False, refusal: bool = False) -> None:
         if self._ending is not None:
             raise GuestEnded(self._ending)
         if len(body) > self._terms.frame_bytes:
             raise FrameError(f"a frame of {len(body)} bytes, at most {self._terms.frame_bytes} are taken")
-        self._box.send(b"A" if resume else b"M", body)
+        self._box.send(b"R" if refusal else b"A" if resume else b"M", body)
 
     def receive(self) -> bytes:
         if self._ending is not None:

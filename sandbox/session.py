@@ -232,7 +232,10 @@ class MemorySession:
             while True:
                 message = decode(self._guest.receive())
                 if "call" in message:
-                    self._guest.send(_dump(self._serve(message)), resume=True)
+                    asked = self._broker.calls
+                    answer = self._serve(message)
+                    refusal = "error" in answer and self._broker.calls == asked
+                    self._guest.send(_dump(answer), resume=True, refusal=refusal)
                     continue
                 if message.get("id") != self._requests or len(message) != 2:
                     raise FrameError("an answer to no request")

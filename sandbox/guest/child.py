@@ -23,7 +23,8 @@ _NEAR = 0.9  # of the limit of memory: nearer than this a refused allocation is 
 class Clocks:
     """Bounds the time of one call, and of all calls of a child together.
 
-    They stand still while the child waits for the worker: from a frame of the child to the next of the worker.
+    They stand still while the child waits for the worker: from a frame of the child to the next of the worker. If that
+    refuses what the child asked for, they did not: else a design could keep the worker refusing for ever.
 
     Attributes:
         running: whether it is the child's turn; only then may it send a frame.
@@ -36,21 +37,32 @@ class Clocks:
         self.running = False
         self._cpu_left = self._wall_left = 0.0
         self._stream_left = terms.stream_wall_seconds
-        self._cpu_mark = self._wall_mark = 0.0
+        self._cpu_mark = self._wall_mark = self._paused = 0.0
 
-    def arm(self, resume: bool) -> None:
-        """Start a call's clocks; `resume` goes on with those of the open call."""
-        if not resume:
-            self._cpu_left, self._wall_left = self._terms.call_cpu_seconds, self._terms.call_wall_seconds
+    def arm(self) -> None:
+        """Start a call's clocks."""
+        self._cpu_left, self._wall_left = self._terms.call_cpu_seconds, self._terms.call_wall_seconds
+        self._go_on()
+
+    def resume(self, refused: bool) -> None:
+        """Go on with the clocks of the open call: the worker has answered an up-call, or `refused` it."""
+        if refused:
+            self._take(self._wall.seconds() - self._paused)
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._cpu_mark, self._wall_mark = evidence.cpu_seconds(self._pid), self._wall.seconds()
         self.running = True
+
+    def _take(self, waited: float) -> None:
+        self._wall_left -= waited
+        self._stream_left -= waited
 
     def pause(self) -> None:
         if self.running:
             self._cpu_left -= evidence.cpu_seconds(self._pid) - self._cpu_mark
-            waited = self._wall.seconds() - self._wall_mark
-            self._wall_left -= waited
-            self._stream_left -= waited
+            self._paused = self._wall.seconds()
+            self._take(self._paused - self._wall_mark)
             self.running = False
 
     def breach(self) -> str:

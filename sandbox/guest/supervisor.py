@@ -7,6 +7,7 @@ byte that names the channel, those of a child do not, so that no child can speak
         {"event": "ready" | "started" | "failed" | "ended", ...}    to the worker
     M   a request for the child, or what the child says
     A   the worker's answer to an up-call of the child: the clocks of the open request go on
+    R   that it refuses one without having asked anybody: the clocks have gone on
 
 When its standard input closes, or nothing is heard of the worker for long, it kills the child and exits.
 """
@@ -117,10 +118,13 @@ class Supervisor:
             channel, rest = body[:1], body[1:]
             if channel == b"S":
                 self._order(decode(rest))
-            elif channel in (b"M", b"A"):
+            elif channel in (b"M", b"A", b"R"):
                 if self._child is not None:
                     self._child.backlog += frame(rest)
-                    self._child.clocks.arm(resume=channel == b"A")
+                    if channel == b"M":
+                        self._child.clocks.arm()
+                    else:
+                        self._child.clocks.resume(refused=channel == b"R")
                     self._child.push()
             else:
                 raise FrameError(f"no channel {channel!r}")

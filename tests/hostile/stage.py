@@ -61,8 +61,8 @@ class Recorder:
     def start(self) -> None:
         self._guest.start()
 
-    def send(self, body: bytes, *, resume: bool = False) -> None:
-        self._guest.send(body, resume=resume)
+    def send(self, body: bytes, *, resume: bool = False, refusal: bool = False) -> None:
+        self._guest.send(body, resume=resume, refusal=refusal)
 
     def receive(self) -> bytes:
         body = self._guest.receive()
