@@ -17,14 +17,17 @@ _FILES = """
     read 0 63; write 1 64; readv 19 65; writev 20 66; pread64 17 67; pwrite64 18 68; preadv 295 69; pwritev 296 70;
     preadv2 327 286; pwritev2 328 287; lseek 8 62; open 2 -; openat 257 56; openat2 437 437; creat 85 -; close 3 57;
     close_range 436 436; stat 4 -; fstat 5 80; lstat 6 -; newfstatat 262 79; statx 332 291; statfs 137 43;
-    fstatfs 138 44; access 21 -; faccessat 269 48; faccessat2 439 439; readlink 89 -; readlinkat 267 78;
-    getdents 78 -; getdents64 217 61; getcwd 79 17; chdir 80 49; fchdir 81 50; mkdir 83 -; mkdirat 258 34; rmdir 84 -;
-    unlink 87 -; unlinkat 263 35; rename 82 -; renameat 264 38; renameat2 316 276; link 86 -; linkat 265 37;
-    symlink 88 -; symlinkat 266 36; chmod 90 -; fchmod 91 52; fchmodat 268 53; fchmodat2 452 452; utime 132 -;
-    utimes 235 -; utimensat 280 88; futimesat 261 -; truncate 76 45; ftruncate 77 46; fallocate 285 47; fsync 74 82;
-    fdatasync 75 83; flock 73 32; fadvise64 221 223; umask 95 166; dup 32 23; dup2 33 -; dup3 292 24; pipe 22 -;
-    pipe2 293 59; sendfile 40 71; copy_file_range 326 285; getxattr 191 8; lgetxattr 192 9; fgetxattr 193 10;
-    listxattr 194 11; llistxattr 195 12; flistxattr 196 13;
+    fstatfs 138 44; access 21 -; faccessat 269 48; faccessat2 439 439; readlink 89 -; readlinkat 267 78; getdents 78 -;
+    getdents64 217 61; getcwd 79 17; chdir 80 49; fchdir 81 50; mkdir 83 -; mkdirat 258 34; rmdir 84 -; unlink 87 -;
+    unlinkat 263 35; rename 82 -; renameat 264 38; renameat2 316 276; link 86 -; linkat 265 37; symlink 88 -;
+    symlinkat 266 36; ftruncate 77 46; fallocate 285 47; fsync 74 82; fdatasync 75 83; fadvise64 221 223; umask 95 166;
+    dup 32 23; dup2 33 -; dup3 292 24; pipe 22 -; pipe2 293 59; sendfile 40 71; copy_file_range 326 285; getxattr 191 8;
+    lgetxattr 192 9; fgetxattr 193 10; listxattr 194 11; llistxattr 195 12; flistxattr 196 13;
+"""
+# Landlock does not deny them (truncate in its first versions), so they are for who sees no file but its own.
+_CHANGES = """
+    chmod 90 -; fchmod 91 52; fchmodat 268 53; fchmodat2 452 452; utime 132 -; utimes 235 -; utimensat 280 88;
+    futimesat 261 -; truncate 76 45;
 """
 _WAITING = """
     poll 7 -; ppoll 271 73; select 23 -; pselect6 270 72; epoll_create 213 -; epoll_create1 291 20; epoll_ctl 233 21;
@@ -60,7 +63,7 @@ _SOCKETS = """
 # Allowed for some arguments only; see `seccomp`.
 _CHECKED = """
     clone 56 220; clone3 435 435; kill 62 129; tgkill 234 131; prctl 157 167; ioctl 16 29; fcntl 72 25;
-    prlimit64 302 261; socketpair 53 199;
+    prlimit64 302 261; socketpair 53 199; flock 73 32;
 """
 
 
@@ -70,7 +73,8 @@ def _parse(table: str) -> dict[str, tuple[str, str]]:
 
 
 _FREE = _parse(_FILES + _WAITING + _MEMORY + _PROCESS + _THREADS + _SIGNALS + _TIME + _SOCKETS)
-_ALL = _FREE | _parse(_CHECKED)
+_WITH_SCRATCH = _FREE | _parse(_CHANGES)
+_ALL = _WITH_SCRATCH | _parse(_CHECKED)
 
 
 def number(name: str, architecture: int) -> int | None:
@@ -79,6 +83,11 @@ def number(name: str, architecture: int) -> int | None:
     return None if text == "-" else int(text)
 
 
-def unconditional(architecture: int) -> list[int]:
-    """Numbers of the calls that are allowed whatever their arguments."""
-    return [found for name in _FREE if (found := number(name, architecture)) is not None]
+def unconditional(architecture: int, scratch: bool) -> list[int]:
+    """Numbers of the calls that are allowed whatever their arguments.
+
+    Args:
+        scratch: there is a folder whose files may be changed, and no others that could be.
+    """
+    names = _WITH_SCRATCH if scratch else _FREE
+    return [found for name in names if (found := number(name, architecture)) is not None]

@@ -40,7 +40,7 @@ def confine(terms: Terms) -> tuple[str, ...]:
         landlock.install(terms.readable, [terms.scratch] if terms.scratch else [], _DEVICES)
         layers.append("landlock")
     with contextlib.suppress(OSError):
-        seccomp.install()
+        seccomp.install(scratch=bool(terms.scratch))
         layers.append("seccomp")
     return tuple(sorted(layers))
 

@@ -18,7 +18,8 @@ _CLONE_THREAD = 0x00010000
 _ALL_BITS = 0xFFFFFFFF
 
 # The harmless commands of calls that could also send signals to other processes (F_SETOWN, FIOSETOWN) and much more.
-_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # dup, flags, locks, size of a pipe
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1032)  # dup, flags, size of a pipe
+_LOCKS = (5, 6, 7, 36, 37, 38)
 _IOCTL = (
     0x5401,
     0x5413,
@@ -49,15 +50,19 @@ def machine() -> int:
     return calls.ARCHITECTURES[name]
 
 
-def program(architecture: int, pid: int) -> list[Instruction]:
-    """Return the filter for the process `pid` as BPF instructions (code, jump if true, jump if false, operand)."""
+def program(architecture: int, pid: int, scratch: bool) -> list[Instruction]:
+    """Return the filter for the process `pid` as BPF instructions (code, jump if true, jump if false, operand).
+
+    Args:
+        scratch: as of `calls.unconditional`.
+    """
     filter_: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER_AT),
     ]
-    for number in calls.unconditional(architecture):
+    for number in calls.unconditional(architecture, scratch):
         filter_ += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     # The C library falls back from clone3, whose flags lie out of a filter's sight, to clone.
     filter_ += _if_call("clone3", architecture, [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)])
@@ -67,7 +72,11 @@ def program(architecture: int, pid: int) -> list[Instruction]:
     filter_ += _if_call("prlimit64", architecture, _argument(0, _ALL_BITS, (0, pid)))
     filter_ += _if_call("prctl", architecture, _argument(0, _ALL_BITS, _PRCTL))
     filter_ += _if_call("ioctl", architecture, _argument(1, _ALL_BITS, _IOCTL))
-    filter_ += _if_call("fcntl", architecture, _argument(1, _ALL_BITS, _FCNTL))
+    # Nobody else has the scratch, so its locks need not be; one on a file that other sandboxes read too would be felt.
+    granted = [(_RETURN, 0, 0, _ERRNO | 0)]
+    locks = _argument(1, _ALL_BITS, _LOCKS, last=granted, otherwise=_argument(1, _ALL_BITS, _FCNTL))
+    filter_ += _if_call("fcntl", architecture, locks)
+    filter_ += _if_call("flock", architecture, granted)
     # A datagram socket could be aimed at any socket of the machine that has a path; a pair of streams cannot.
     stream = _argument(0, _ALL_BITS, (_UNIX,), last=_argument(1, _SOCKET_KIND, (_STREAM,)))
     filter_ += _if_call("socketpair", architecture, stream)
@@ -81,25 +90,34 @@ def _if_call(name: str, architecture: int, block: list[Instruction]) -> list[Ins
 
 
 def _argument(
-    position: int, mask: int, values: tuple[int, ...], last: list[Instruction] | None = None
+    position: int,
+    mask: int,
+    values: tuple[int, ...],
+    last: list[Instruction] | None = None,
+    otherwise: list[Instruction] | None = None,
 ) -> list[Instruction]:
-    """Go on to `last` (by default: allow) if an argument's masked low half is one of `values`, else refuse.
+    """Go on to `last` (by default: allow) if an argument's masked low half is one of `values`, else to `otherwise`
+    (by default: refuse), which must end in a return.
 
     All the checked arguments are 32 bits wide to the kernel, so their upper halves mean nothing.
     """
     block: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * position), (_AND, 0, 0, mask)]
+    refused = otherwise or [(_RETURN, 0, 0, _ERRNO | errno.EPERM)]
     for index, value in enumerate(values):
-        block.append((_EQUAL, len(values) - index, 0, value))
-    return [*block, (_RETURN, 0, 0, _ERRNO | errno.EPERM), *(last or [(_RETURN, 0, 0, _ALLOW)])]
+        block.append((_EQUAL, len(values) - index - 1 + len(refused), 0, value))
+    return [*block, *refused, *(last or [(_RETURN, 0, 0, _ALLOW)])]
 
 
-def install() -> None:
+def install(scratch: bool) -> None:
     """Bind the calling process, which must have one thread only, to the allow list for good.
+
+    Args:
+        scratch: as of `calls.unconditional`.
 
     Raises:
         OSError: the kernel has no seccomp filters, or we no table for this processor.
     """
-    instructions = program(machine(), os.getpid())
+    instructions = program(machine(), os.getpid(), scratch)
     packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     buffer = ctypes.create_string_buffer(packed, len(packed))
     argument = _Program(len(instructions), ctypes.addressof(buffer))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import pytest
 
 from sandbox.backend import Backend, Labels
 from sandbox.guest import calls, seccomp
+from sandbox.namespaces import NOBODY
 
 if TYPE_CHECKING:
     from conftest import Driver
@@ -175,11 +179,58 @@ def test_planted_secrets_are_not_found(
     assert driver.look(textwrap.dedent(walk)) == "[]"
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that every user may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="mnemogen-test-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def test_files_of_the_machine_keep_their_modes_times_and_sizes(driver: Driver, folder: Path) -> None:
+    """Landlock does not deny these, and without namespaces the design's user may own files of the machine."""
+    theirs = folder / "file"
+    theirs.write_text("content")
+    if os.geteuid() == 0:
+        os.chown(theirs, NOBODY, NOBODY)
+    theirs.chmod(0o600)
+    os.utime(theirs, (1, 1))
+    for change in ("os.chmod(path, 0o666)", "os.utime(path, (2, 2))", "os.utime(path)", "os.truncate(path, 0)"):
+        said = _probe(driver, f"path = {str(theirs)!r}; return {change}")
+        assert said.startswith("refused: "), change
+    state = theirs.stat()
+    assert (state.st_mode & 0o777, state.st_mtime, state.st_size) == (0o600, 1.0, len("content"))
+
+
+def test_locks_of_one_sandbox_are_not_felt_in_another(backend: Backend, driver: Driver) -> None:
+    """They see the same files, which they read only: a lock on one would be a word to the other."""
+    take = """
+        import fcntl, os, struct
+        out = []
+        file = open(os.__file__, "rb")
+        for number in (6, 7, 37):
+            fcntl.fcntl(file, number, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        import builtins; builtins.kept = file
+    """
+    feel = """
+        import fcntl, os, struct
+        file, asked = open(os.__file__, "rb"), struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        out = [fcntl.fcntl(file, number, asked) == asked for number in (5, 36)]
+    """
+    driver.look(textwrap.dedent(take))
+    with backend.open(Labels("tests")) as guest:
+        other = type(driver)(backend, guest)
+        other.start()
+        assert other.look(textwrap.dedent(feel)) == "[True, True]"
+
+
 def test_filter_names_every_call_once() -> None:
     for architecture in (calls.X86_64, calls.AARCH64):
-        numbers = calls.unconditional(architecture)
+        numbers = calls.unconditional(architecture, scratch=True)
         assert len(set(numbers)) == len(numbers)
-        program = seccomp.program(architecture, 7)
+        program = seccomp.program(architecture, 7, scratch=True)
         assert program[-1] == (0x06, 0, 0, 0x00050000 | 1)
         for place, (code, if_true, if_false, _) in enumerate(program):
             if code == 0x15:
