@@ -60,9 +60,13 @@ def inline(source: str, core: str = ROOT) -> str:
 
     Raises:
         ValueError: the source is not Python, imports what is not there, or uses names in a way that a single module
-            cannot reproduce (a module of `design_space` as an object, a star import of something else).
+            cannot reproduce (a module of `design_space` as an object, a star import of something else), or is nested
+            too deeply.
     """
-    return _Inliner(source, KEPT, core, "the design").text()
+    try:
+        return _Inliner(source, KEPT, core, "the design").text()
+    except RecursionError as error:
+        raise ValueError("the design is nested too deeply") from error
 
 
 def flatten(source: str, title: str) -> str:

@@ -101,10 +101,10 @@ class SourceModule:
         self.future = False
         self._read()
 
-    @property
-    def binds(self) -> set[str]:
+    @cached_property
+    def binds(self) -> frozenset[str]:
         """Names that its own statements define."""
-        return {name for unit in self.units for name in unit.binds}
+        return frozenset(name for unit in self.units for name in unit.binds)
 
     def exports(self) -> tuple[str, ...]:
         """What ``import *`` takes of it."""
