@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from design_space import DesignId
-from design_space.source import Fields, Problem, children, read, walk
+from design_space.source import Fields, Problem, children, read
 from design_space.space import Value
 
 _SHINGLE = 5
@@ -158,7 +158,7 @@ def _bound_in(body: Iterable[ast.AST]) -> set[str]:
             case ast.Lambda():
                 continue
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                stack.extend(n for n in walk(node) if isinstance(n, ast.NamedExpr))
+                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
                 continue
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 names.add(name)

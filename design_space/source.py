@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,10 @@ from design_space.space import Choice, Float, Int, Parameter, Space, Value
 MAX_CHARS = 200_000
 MAX_LINE_CHARS = 10_000
 MAX_CLASSES = 100
+MAX_DEPTH = 100
+"""Levels of the syntax tree: whoever prints or compares trees needs several frames of Python's stack for each."""
+TEXT_CHARS = 200
+"""Of an option of a parameter that is a text."""
 LARGEST = 2**53
 _NAME_CHARS = 80
 
@@ -34,6 +39,7 @@ _KINDS: Mapping[str, tuple[Callable[..., Parameter], inspect.Signature]] = Mappi
 )
 """What a parameter may be, by name, and what it takes."""
 
+_ENCODING = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _LEAVES = frozenset({"ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "type_comment"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -102,6 +108,8 @@ def parse(source: str) -> ast.Module | Problem:
     """The syntax tree, which nobody may change; what could overwhelm the parser is refused before."""
     if len(source) > MAX_CHARS:
         return Problem(0, f"the source has {len(source):,} characters, at most {MAX_CHARS:,} are taken")
+    if (encoding := _other_encoding(source)) is not None:
+        return Problem(encoding[0], f"the source says that it is encoded as {cut(encoding[1])}, wanted UTF-8")
     if "\0" in source:
         return Problem(source.count("\n", 0, source.index("\0")) + 1, "the source holds a NUL character")
     for number, line in enumerate(source.split("\n"), 1):
@@ -123,25 +131,37 @@ def parse(source: str) -> ast.Module | Problem:
     return tree
 
 
+def _other_encoding(source: str) -> tuple[int, str] | None:
+    """The line that has Python read a file of this source as another text than this one, and what it names."""
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", source, maxsplit=2)[:2], 1):
+        if (found := _ENCODING.match(line)) and found[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            return number, found[1]
+        if line.split("#")[0].strip():
+            return None
+    return None
+
+
 @lru_cache(maxsize=8)
 def read(source: str) -> Module | Problem:
     """What the checks need to know; raises RecursionError where the code is nested too deeply."""
     tree = parse(source)
     if isinstance(tree, Problem):
         return tree
-    nodes = walk(tree)
+    nodes, level = list[ast.AST](), [tree]
+    for _ in range(MAX_DEPTH + 1):
+        nodes += level
+        level = [inner for node in level for inner in children(node)]
+    if level:
+        told = "an elif is a level, and so is a term of a long sum; split the code into functions"
+        return Problem(_line_of(level), f"the code is nested more than {MAX_DEPTH} levels deep: {told}")
     classes = sum(type(node) is ast.ClassDef for node in nodes)
     if classes > MAX_CLASSES:
         return Problem(0, f"{classes:,} classes, at most {MAX_CLASSES} are taken")
     return Module.read(nodes)
 
 
-def walk(tree: ast.AST) -> list[ast.AST]:
-    """All nodes that say something, outer ones first: as `ast.walk`, in a third of its time."""
-    found = [tree]
-    for node in found:
-        found.extend(children(node))
-    return found
+def _line_of(nodes: Iterable[ast.AST]) -> int:
+    return next((node.lineno for node in nodes if isinstance(node, ast.expr | ast.stmt)), 0)
 
 
 def children(node: ast.AST) -> list[ast.AST]:
@@ -200,9 +220,9 @@ class Module:
 
     def lineage(self, design: Class) -> tuple[list[Class], list[str]]:
         """The classes of this module that a class is made of, itself first, and the names of its foreign bases."""
-        own, foreign, waiting = [design], [], list(design.node.bases)
+        own, foreign, waiting = [design], [], deque(design.node.bases)
         while waiting:
-            base = waiting.pop(0)
+            base = waiting.popleft()
             known = self.classes.get(base.id) if isinstance(base, ast.Name) else None
             if known is None:
                 foreign.append(self.name_of(base) or "")
@@ -347,6 +367,9 @@ def _parameter(name: str, node: ast.expr, module: Module, wrong: str) -> Paramet
         options, default = bound.args
         if not isinstance(options, tuple) or not options or isinstance(default, tuple):
             raise ValueError(f"parameter {cut(name)!r} of SPACE: options are to be a tuple of plain values")
+        if not all(map(_is_small, (*options, default))):
+            limits = f"numbers below 2**53 and texts of at most {TEXT_CHARS} whole characters"
+            raise ValueError(f"parameter {cut(name)!r} of SPACE: options are to be {limits}")
         return Choice(options, default)
     low, high, default, log = bound.args
     types = int if kind is Int else (int, float)
@@ -358,6 +381,13 @@ def _parameter(name: str, node: ast.expr, module: Module, wrong: str) -> Paramet
     if low > high or (log and low <= 0):
         raise ValueError(f"parameter {cut(name)!r} of SPACE: low is above high, or is not positive where log=True")
     return kind(low, high, default, log)
+
+
+def _is_small(value: Value) -> bool:
+    """Can it be written down wherever parameters are?"""
+    if isinstance(value, str):
+        return len(value) <= TEXT_CHARS and value == value.encode("utf-8", "replace").decode()
+    return abs(value) <= LARGEST
 
 
 def _literal(node: ast.expr, name: str) -> Value | tuple[Value, ...]:

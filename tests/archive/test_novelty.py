@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archive.novelty
+from archive.inline import inline
 from archive.novelty import Seen, fingerprint, similarity
 from design_space import DesignId
+from design_space.source import Problem, parse
 
 SOURCE = '''
 """A memory of items."""
@@ -209,3 +211,27 @@ def test_seen_remembers_the_first() -> None:
     assert len(seen) == 2
     assert "f1" in seen
     assert "f3" not in seen
+
+
+DEEP = {
+    "lambdas": lambda n: "x = " + "lambda: " * n + "1\n",
+    "sums": lambda n: "x = " + "+".join("1" * n) + "\n",
+    "attributes": lambda n: "x = a" + ".b" * n + "\n",
+    "calls": lambda n: "x = f" + "(1)" * n + "\n",
+    "signs": lambda n: "x = " + "-" * n + "1\n",
+    "branches": lambda n: "if x: pass\n" + "elif x: pass\n" * n,
+    "choices": lambda n: "x = " + "1 if y else " * n + "1\n",
+    "functions": lambda n: "".join(f"{' ' * i}def f{i}(a):\n" for i in range(n)) + " " * n + "pass\n",
+    "lists": lambda n: "x = " + "[" * n + "1" + " for a in b]" * n + "\n",
+}
+
+
+def _below(frames: int, text: str) -> str:
+    """The module inlined, and its fingerprint, from deep in the stack."""
+    return _below(frames - 1, text) if frames else fingerprint(inline(text))
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_what_passes_validation_is_not_too_deep_to_be_told_apart(kind: str) -> None:
+    text = next(text for n in range(100, 0, -1) if not isinstance(parse(text := DEEP[kind](n)), Problem))
+    assert len(_below(100, text)) == 32

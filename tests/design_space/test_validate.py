@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -297,3 +298,42 @@ def test_real_modules_are_read_without_raising() -> None:
     folder = Path(next(path for path in sys.path if (Path(path) / "argparse.py").is_file()))
     for name in ("argparse", "typing", "dataclasses", "enum", "inspect", "ast"):
         assert validate((folder / f"{name}.py").read_text())
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["# coding: utf-7", "# -*- coding: rot13 -*-", "\n# vim: set fileencoding=latin-1 :", "\f# coding=utf-16"],
+)
+def test_a_source_that_a_file_would_read_otherwise_is_refused(declared: str) -> None:
+    """In a file, this would be other code than what was checked and played."""
+    assert "wanted UTF-8" in str(messages(f"{declared}\n{source()}"))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["# coding: utf-8", "# -*- coding: UTF_8 -*-", "x = 1\n# coding: utf-7", "# encodings: plain", "#\n#\n# coding: x"],
+)
+def test_a_source_that_is_utf_8_is_not(declared: str) -> None:
+    assert messages(f"{declared}\n{source()}") == []
+
+
+@pytest.mark.parametrize("option", ["0x" + "f" * 5_000, "2**60", "1e999", "'\\ud800'", f"'{'x' * 300}'"])
+def test_an_option_that_cannot_be_written_down_is_told(option: str) -> None:
+    text = source(extra=f"SPACE = Space(k=Choice(({option}, 1), 1))")
+    assert "parameter 'k' of SPACE" in str(messages(text))
+    assert space_of(text) is None
+
+
+def test_many_bases_are_read_in_time() -> None:
+    """Each class is looked at many times: what takes square time for one takes ten seconds for all."""
+    bases = "\n".join(",".join(["B"] * 2_000) + "," for _ in range(48))
+    began = time.process_time()
+    validate(source(after=f"\nclass Wide(\n{bases}\n): pass\n"))
+    assert time.process_time() - began < 3.0
+
+
+def test_code_that_is_too_deep_to_be_handled_elsewhere_is_told_where() -> None:
+    for deep, line in (("x = " + "+".join("1" * 200), 2), ("if x: pass\n" + "elif x: pass\n" * 200, None)):
+        (problem,) = validate(source(f"{deep}\n"))
+        assert "levels deep" in problem.message
+        assert problem.line == line or line is None
