@@ -147,7 +147,7 @@ def read(source: str) -> Module | Problem:
     tree = parse(source)
     if isinstance(tree, Problem):
         return tree
-    nodes, level = list[ast.AST](), [tree]
+    nodes, level = list[ast.AST](), list[ast.AST]([tree])
     for _ in range(MAX_DEPTH + 1):
         nodes += level
         level = [inner for node in level for inner in children(node)]

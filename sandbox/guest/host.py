@@ -168,4 +168,4 @@ def _trace(error: BaseException) -> str:
 def _raised_here(error: BaseException) -> bool:
     """Was it raised by our reading of what the design returned, not by the design's own code or what that called?"""
     frames = traceback.walk_tb(error.__traceback__)
-    return not any(frame.f_globals.get("__name__") == "design" for frame, _ in frames)
+    return not any(frame.f_globals.get("__name__", "").partition(".")[0] == "design" for frame, _ in frames)

@@ -15,7 +15,7 @@ import archive.novelty
 from archive.inline import inline
 from archive.novelty import Seen, fingerprint, similarity
 from design_space import DesignId
-from design_space.source import Problem, parse
+from design_space.source import Problem, read
 
 SOURCE = '''
 """A memory of items."""
@@ -233,5 +233,5 @@ def _below(frames: int, text: str) -> str:
 
 @pytest.mark.parametrize("kind", DEEP)
 def test_what_passes_validation_is_not_too_deep_to_be_told_apart(kind: str) -> None:
-    text = next(text for n in range(100, 0, -1) if not isinstance(parse(text := DEEP[kind](n)), Problem))
+    text = next(text for n in range(100, 0, -1) if not isinstance(read(text := DEEP[kind](n)), Problem))
     assert len(_below(100, text)) == 32
