@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from design_space.text import VARIABLE, match, normal
 
 Bindings = Mapping[str, str]
+WAYS_COUNT = 1_000
+"""Ways to bind an item's variables that are weighed at most; honest ones have a handful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,11 @@ class Known:
     Args:
         lines: all of it, normalised: the goal, what is before it, what it was told.
         before: what is before it.
+        looks: how many ways to bind variables it has the time to look at.
     """
 
-    def __init__(self, lines: Sequence[str], before: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], before: Sequence[str], looks: int) -> None:
+        self._looks = looks
         self._lines = tuple(dict.fromkeys(lines))
         self._bags = [bag(line) for line in self._lines]
         self._words: frozenset[str] = frozenset().union(*self._bags)
@@ -59,6 +64,12 @@ class Known:
         self._before_bags = [bag(line) for line in before]
         self._found: dict[str, list[Bindings]] = {}
         self._covered: dict[frozenset[str], float] = {}
+
+    def look(self, ways: Iterator[Bindings]) -> list[Bindings]:
+        """The first of an item's ways, as many as there is time for: in the end none."""
+        looked = list(islice(ways, min(WAYS_COUNT, self._looks)))
+        self._looks -= len(looked)
+        return looked
 
     def coverage(self, condition: Condition) -> float:
         """The largest share of the condition's words that one line holds, in [0, 1]."""

@@ -13,7 +13,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ from sandbox.agents.conditions import Bindings, Known, bag, parse
 from sandbox.agents.extract import read
 from sandbox.streams.base import Observation
 
-WAYS_COUNT = 1_000
-"""Ways to bind an item's variables that are weighed at most; honest ones have a handful."""
+LOOKS_COUNT = 5_000
+"""Ways to bind variables that are looked at for one choice, over all items; the first items come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ class EvidenceAgent:
         total, weight = np.zeros(len(commands)), np.zeros(len(commands))
         if not recall.items:
             return total
-        known = Known((*self._attempt.goal, *before, *self._attempt.told), before)
+        known = Known((*self._attempt.goal, *before, *self._attempt.told), before, LOOKS_COUNT)
         position = {normal(command): i for i, command in enumerate(commands)}
         for item in recall.items:
             value = self._settings.shown_value if item.value is None else item.value
@@ -194,11 +193,11 @@ class EvidenceAgent:
         met = 1.0
         for condition in parse(conditions):
             if condition.negated:
-                ways = [way for way in ways if not known.before_meets(bind(condition.text, way))]
+                ways = [way for way in known.look(iter(ways)) if not known.before_meets(bind(condition.text, way))]
             elif condition.variable:
                 # An item that can be read in very many ways says nothing, and would have us count them.
                 found = ({**way, **more} for way in ways for more in known.bindings(bind(condition.text, way)))
-                ways = list(islice(found, WAYS_COUNT))
+                ways = known.look(found)
             else:
                 met *= known.coverage(condition)
             if not ways or met == 0.0:

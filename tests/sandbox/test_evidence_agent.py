@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from design_space import Design, Item, Recall
 from design_space.evaluation import Outcome
 from sandbox.agents.conditions import Known, parse
-from sandbox.agents.evidence import EvidenceAgent
+from sandbox.agents.evidence import LOOKS_COUNT, EvidenceAgent
 from sandbox.backend import Labels, Limits
 from sandbox.evaluate import Evaluator, Setting
 from sandbox.inprocess import InProcessBackend
@@ -145,8 +145,8 @@ LINES = st.lists(st.text("abc x", min_size=1, max_size=8), max_size=4)
 
 @given(LINES, LINES)
 def test_coverage_is_a_share_and_full_for_what_is_known(lines: list[str], others: list[str]) -> None:
-    known = Known(lines, ())
+    known = Known(lines, (), LOOKS_COUNT)
     for condition in (c for text in (*lines, *others) for c in parse(text)):
         assert 0.0 <= known.coverage(condition) <= 1.0
-    kept = Known([c.text for text in lines for c in parse(text)], ())
+    kept = Known([c.text for text in lines for c in parse(text)], (), LOOKS_COUNT)
     assert all(kept.coverage(c) == 1.0 for text in lines for c in parse(text))
