@@ -325,9 +325,9 @@ def test_hunter_finds_what_is_planted_where_nothing_confines_it(plants: Plants) 
 
 PASSED = frozenset(
     "always_equal cache_buster constant_cheer context_stuff crash_if_losing disk_fill embed_flood empty_items"  # noqa: SIM905
-    " error_in_library fd_hog import_bomb inode_fill lazy_items lone_surrogate many_readings max_tokens_hog"
-    " memory_bomb memory_growth null_memory number_as_name order_exploit pattern_bomb regex_bomb slow_import"
-    " solve_in_memory spin unicode_soup wide_number wrong_argument wrong_return_type".split()
+    " endless_message error_in_library fd_hog import_bomb inode_fill lazy_items lone_surrogate many_readings"
+    " max_tokens_hog memory_bomb memory_growth null_memory number_as_name order_exploit pattern_bomb regex_bomb"
+    " slow_import solve_in_memory spin unicode_soup wide_number wrong_argument wrong_return_type".split()
 )
 """What only shows when it runs; all others are refused for what they import, or as no design."""
 

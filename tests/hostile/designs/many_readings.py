@@ -10,7 +10,7 @@ class ManyReadings(Memory):
     RETRIEVE = "step"
 
     def retrieve(self, query):
-        situation = "{a} {b}\n{c} {d}\n{e} {f}" + "\n!{a} q" * 3 + "\n!{b} q" * 3
+        situation = "{a} {b}\n{c} {d}\n{e} {f}" + "\n!{a} q" * 6 + "\n!{b} q" * 6
         return Recall(tuple(Item(str(i), "", situation, "go to {f}", 1.0) for i in range(75)))
 
     def update(self, episode):
