@@ -166,6 +166,6 @@ def _trace(error: BaseException) -> str:
 
 
 def _raised_here(error: BaseException) -> bool:
-    """Was it raised by our reading of what the design returned, not by the design's own code or what that called?"""
-    frames = traceback.walk_tb(error.__traceback__)
-    return not any(frame.f_globals.get("__name__", "").partition(".")[0] == "design" for frame, _ in frames)
+    """Was it raised by us, of what the design gave or returned, and not by its own code or what else that called?"""
+    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return "design" not in places or places[-1].partition(".")[0] in ("sandbox", "design_space")
