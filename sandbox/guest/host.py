@@ -167,5 +167,6 @@ def _trace(error: BaseException) -> str:
 
 def _raised_here(error: BaseException) -> bool:
     """Was it raised by us, of what the design gave or returned, and not by its own code or what else that called?"""
-    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return "design" not in places or places[-1].partition(".")[0] in ("sandbox", "design_space")
+    frames = traceback.walk_tb(error.__traceback__)
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+    return "design" not in packages or packages[-1] in ("sandbox", "design_space")
