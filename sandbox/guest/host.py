@@ -168,5 +168,5 @@ def _trace(error: BaseException) -> str:
 def _raised_here(error: BaseException) -> bool:
     """Was it raised by us, of what the design gave or returned, and not by its own code or what else that called?"""
     frames = traceback.walk_tb(error.__traceback__)
-    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+    packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in frames]
     return "design" not in packages or packages[-1] in ("sandbox", "design_space")
