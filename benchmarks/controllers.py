@@ -1,6 +1,7 @@
 """How should a noisy search choose parents and spend its episodes? Strategies and policies side by side, truth known.
 
     python benchmarks/controllers.py                     # 21 landscapes, 200 seeds each, 3,000 episodes a run
+    python benchmarks/controllers.py --episodes 15000 --seeds 20
     python benchmarks/controllers.py --null 2000         # false claims and coverage, where there is nothing to find
     python benchmarks/controllers.py --seeds 20 --only "ours, greedy" greedy
 
@@ -10,7 +11,7 @@ A peer's procedure has every design see the same 3 streams, believes their mean,
 reports that mean: what the published systems do. Ours has designs climb rungs of streams by successive halving at
 generation barriers (`policy.next_rung`), believes the posterior of `archive.beliefs`, gives the best few further
 streams, and reports the chosen one's mean on fresh streams, where its gain over the best of the first designs is
-claimed or not. All that is paid for out of the same 3,000 episodes; `Search` does the same with real designs.
+claimed or not. All that is paid for out of the same episodes; `Search` does the same with real designs.
 
 Told, over seeds and landscapes: the true worth of the chosen design, and of its gain over the best first design the
 share of what an oracle gains, twice: `made` is the best design that the procedure itself made, so that it measures the
@@ -40,7 +41,6 @@ from archive.statistics import mean_interval, paired_difference
 from design_space import DesignId
 from meta_agent.policy import next_rung
 
-STREAMS = 300
 GENERATION = 8
 SEEN = 3
 """Streams that a peer's designs see."""
@@ -115,10 +115,11 @@ class Ended:
 
 
 class Run:
-    """One procedure in one world."""
+    """One procedure in one world, with so many streams to see."""
 
-    def __init__(self, procedure: Procedure, generator: str, seed: int) -> None:
+    def __init__(self, procedure: Procedure, generator: str, seed: int, streams: int) -> None:
         self._procedure = procedure
+        self._streams = streams
         self._world = World(generator, seed)
         self._rng = np.random.default_rng([seed, 9])
         self._beliefs = Beliefs()
@@ -158,7 +159,7 @@ class Run:
         return table
 
     def _left(self) -> int:
-        return STREAMS - self._reserve - self._world.spent
+        return self._streams - self._reserve - self._world.spent
 
     def _parents(self, selection: Selection) -> list[int]:
         mean, sd = self._believed(self._alive)
@@ -247,20 +248,23 @@ class Run:
         )
 
 
-def oracle(generator: str, seed: int) -> float:
+def oracle(generator: str, seed: int, streams: int) -> float:
     """What is reached by seeing each design's truth for one stream, and always changing the best."""
     world = World(generator, seed)
-    for _ in range(STREAMS - STARTS):
+    for _ in range(streams - STARTS):
         world.child(max(range(len(world.things)), key=lambda i: (world.things[i].worth, -i)))
     return max(thing.worth for thing in world.things)
 
 
-def _work(task: tuple[str, int, tuple[Procedure, ...]]) -> tuple[float, list[Ended]]:
-    generator, seed, procedures = task
-    return oracle(generator, seed), [Run(procedure, generator, seed).end() for procedure in procedures]
+def _work(task: tuple[str, int, int, tuple[Procedure, ...]]) -> tuple[float, list[Ended]]:
+    generator, seed, streams, procedures = task
+    found = [Run(procedure, generator, seed, streams).end() for procedure in procedures]
+    return oracle(generator, seed, streams), found
 
 
-def told(procedures: Sequence[Procedure], found: Sequence[Sequence[tuple[float, list[Ended]]]], rival: int) -> Table:
+def told(
+    procedures: Sequence[Procedure], found: Sequence[Sequence[tuple[float, list[Ended]]]], rival: int, episodes: int
+) -> Table:
     """One row for each procedure.
 
     Args:
@@ -271,9 +275,7 @@ def told(procedures: Sequence[Procedure], found: Sequence[Sequence[tuple[float, 
     def by_seed(value: Callable[[float, list[Ended]], float]) -> list[float]:
         return [float(np.mean([value(seen, ended) for seen, ended in row])) for row in found]
 
-    table = Table(
-        title=f"{STREAMS * TASKS:,} episodes; n = {len(found)} seeds, each the mean of {len(found[0])} landscapes"
-    )
+    table = Table(title=f"{episodes:,} episodes; n = {len(found)} seeds, each the mean of {len(found[0])} landscapes")
     for name in ("procedure", "worth", "less than the last", "share of made", "share of seen", "optimism", "coverage"):
         table.add_column(name, justify="left" if name == "procedure" else "right")
     table.add_column("claims", justify="right")
@@ -308,6 +310,7 @@ def _share(values: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--episodes", type=int, default=3_000, help="of a run; ten are a stream")
     parser.add_argument("--null", type=int, default=0, metavar="SEEDS", help="the world without differences instead")
     parser.add_argument("--only", nargs="*", default=[], help="procedures, by name; the last one is the yardstick")
     options = parser.parse_args()
@@ -317,7 +320,9 @@ def main() -> None:
     procedures = tuple(known[name] for name in options.only) or PROCEDURES
     generators = ["null"] if options.null else list(GENERATORS)
     seeds = options.null or options.seeds
-    tasks = [(generator, seed, procedures) for seed in range(seeds) for generator in generators]
+    tasks = [
+        (generator, seed, options.episodes // TASKS, procedures) for seed in range(seeds) for generator in generators
+    ]
     with Pool() as pool, Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("worlds", total=len(tasks))
         found = []
@@ -326,7 +331,7 @@ def main() -> None:
             progress.advance(bar)
     rows = [found[i : i + len(generators)] for i in range(0, len(found), len(generators))]
     rival = next((i for i, p in enumerate(procedures) if p.name == "ours, thompson"), len(procedures) - 1)
-    Console(width=150).print(told(procedures, rows, rival))
+    Console(width=150).print(told(procedures, rows, rival, options.episodes))
 
 
 if __name__ == "__main__":
