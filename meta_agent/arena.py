@@ -43,7 +43,7 @@ class ArenaConfig(Strict):
     """
 
     name: str = Field(pattern=NAME)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     streams: tuple[Stand | str, ...] = Field(min_length=1)
     agents: tuple[str, ...] = Field(default=("evidence",), min_length=1)
     designs: tuple[str, ...] = ()

@@ -191,11 +191,11 @@ class BudgetConfig(Strict):
             on once it is raised: `mnemogen resume RUN --set budget.dollars=20`.
     """
 
-    evaluations: int = Field(ge=1)
+    evaluations: int = Field(ge=1, le=1_000_000_000)
     wall_seconds: float | None = Field(default=None, gt=0.0)
     dollars: float | None = Field(default=None, ge=0.0)
-    tokens: int | None = Field(default=None, ge=0)
-    calls: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0, lt=2**63)
+    calls: int | None = Field(default=None, ge=0, lt=2**63)
 
 
 class WorkersConfig(Strict):
@@ -243,7 +243,7 @@ class Config(Strict):
     """
 
     name: str = Field(pattern=NAME)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     stream: StreamConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     models: ModelsConfig = ModelsConfig()

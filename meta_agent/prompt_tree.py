@@ -49,6 +49,11 @@ class Constants:
     failure_cost: float = 0.01
     scale: Scale = field(default_factory=Scale)
 
+    def __post_init__(self) -> None:
+        for name in ("exploration", "widening", "widening_exponent", "virtual_loss", "failure_cost"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted at least 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:

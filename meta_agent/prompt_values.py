@@ -42,6 +42,13 @@ class Scale:
     noise_weight: float = 10.0
     fading: float = 0.97
 
+    def __post_init__(self) -> None:
+        for name in ("level_sd", "prompt_sd", "block_sd", "noise_sd", "noise_weight"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted more than 0")
+        if not 0.0 < self.fading <= 1.0:
+            raise ValueError(f"fading is {self.fading}, wanted more than 0 and at most 1")
+
 
 class PromptValues:
     """The posterior of the prompts' worths.

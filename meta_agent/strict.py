@@ -13,14 +13,45 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from meta_agent.errors import BadInput
 
+_TOLD_CHARS = 500
+
 
 class Strict(BaseModel):
-    """Takes no key that it does not know, and does not change."""
+    """Takes no key that it does not know and no number that is infinite or none, and does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes no key twice: YAML would keep the last one, and say nothing of the other."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            told = (key.tag, str(key.value))
+            if told in seen:
+                raise yaml.composer.ComposerError(None, None, f"the key {key.value!r} is there twice", key.start_mark)
+            seen.add(told)
+        return node
+
+
+def _read(text: str) -> Any:
+    """What a text in YAML says.
+
+    Raises:
+        ValueError: it is no YAML, or none that is meant to be read; in one line.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError:
+        pass
+    except (yaml.YAMLError, ValueError) as error:  # of a date or a number that cannot be, it is the second
+        raise ValueError(" ".join(str(error).split())[:_TOLD_CHARS]) from error
+    raise ValueError("it is nested too deeply")
 
 
 def read_yaml(kind: type[Model], path: Path, overrides: tuple[str, ...], example: str) -> Model:
@@ -43,9 +74,9 @@ def read_yaml(kind: type[Model], path: Path, overrides: tuple[str, ...], example
 def parse_yaml(kind: type[Model], text: str, where: str, overrides: tuple[str, ...], example: str) -> Model:
     """Parse what stood in a file; `where` names it in messages."""
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{where} is no YAML: {' '.join(str(error).split())}", "mend the file") from error
+        data = _read(text)
+    except ValueError as error:
+        raise BadInput(f"{where} is no YAML: {error}", "mend the file") from error
     if not isinstance(data, dict):
         raise BadInput(f"{where} holds a {type(data).__name__}, wanted keys and values", f"see {example}")
     for override in overrides:
@@ -68,8 +99,8 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise BadInput(f"--set {override!r}: {name!r} holds a value, not keys")
     try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        place[last] = _read(text)
+    except ValueError as error:
         raise BadInput(f"--set {override!r}: the value is no YAML") from error
 
 

@@ -35,6 +35,9 @@ class SandboxUnavailable(RuntimeError):
         return type(self), (str(self), self.hint)
 
 
+_MOST = 1_000_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a design may use. Every field's name ends with its unit.
@@ -52,6 +55,9 @@ class Limits:
         output_kib: what the design may print over a stream; the last of it is kept for messages.
         frame_kib: one message over the pipe, in either direction.
         cpus_count: processors.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     call_cpu_seconds: float = 5.0
@@ -66,6 +72,11 @@ class Limits:
     output_kib: int = 1_024
     frame_kib: int = 8_192
     cpus_count: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 < value <= _MOST:  # nor is what is no number at all
+                raise ValueError(f"{name} is {value}, wanted more than 0 and at most {_MOST:,}")
 
     @property
     def digest(self) -> str:

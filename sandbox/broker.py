@@ -43,6 +43,11 @@ class Allowance:
     embed_chars_per_stream: int = 4_000_000
     embed_chars_per_text: int = EMBED_CHARS
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 0:
+                raise ValueError(f"{name} is {value}, wanted at least 0")
+
     @property
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]

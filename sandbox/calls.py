@@ -12,12 +12,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 Role = Literal["meta", "judge", "agent", "memory", "embedding"]
 ROLES: tuple[Role, ...] = ("meta", "judge", "agent", "memory", "embedding")
+
+
+_PLACE = (
+    "api_base and key_env say where a model is and which variable holds its key, which itself is never written down"
+)
+_BOUND = "max_tokens bounds an answer, and is what is reserved for it"
+_OURS = "it is this program that decides on it"
+TAKEN_OPTIONS: Mapping[str, str] = {
+    **dict.fromkeys(("api_key", "api_base", "base_url"), _PLACE),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of"), _BOUND),
+    **dict.fromkeys(("timeout", "request_timeout"), "timeout_seconds bounds an attempt"),
+    **dict.fromkeys(("num_retries", "max_retries", "fallbacks", "context_window_fallback_dict"), "attempts says it"),
+    **dict.fromkeys(("model", "messages", "input", "stream", "mock_response", "response_format"), _OURS),
+}
+"""What the options of a model cannot say, and why: a call would cost more than was reserved, or be another one."""
 
 
 class ModelFault(Exception):
@@ -68,10 +84,10 @@ class ModelSpec:
         timeout_seconds: of one attempt, from its first byte to its last.
         attempts: at one call, before the run stops; waits grow from `backoff_seconds`, doubling.
         input_dollars, output_dollars: per million tokens; None is litellm's table of prices.
-        options: passed on to litellm as they are, such as ``{"reasoning_effort": "low"}``.
+        options: passed on to litellm as they are, such as ``{"reasoning_effort": "low"}``; none of `TAKEN_OPTIONS`.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of its range, or an option is not open to choice.
     """
 
     model: str
@@ -89,10 +105,13 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.attempts < 1:
             raise ValueError(f"max_tokens is {self.max_tokens}, attempts {self.attempts}: wanted at least 1")
-        if self.timeout_seconds <= 0.0 or self.backoff_seconds < 0.0:
-            raise ValueError("timeout_seconds is to be above 0, backoff_seconds not below it")
-        if min(self.input_dollars or 0.0, self.output_dollars or 0.0) < 0.0:
-            raise ValueError("a price is not below 0")
+        if not 0.0 < self.timeout_seconds < math.inf or not 0.0 <= self.backoff_seconds < math.inf:
+            raise ValueError("timeout_seconds is to be above 0, backoff_seconds not below it, and both finite")
+        if not all(0.0 <= (price or 0.0) < math.inf for price in (self.input_dollars, self.output_dollars)):
+            raise ValueError("a price is not below 0, and finite")
+        for name in self.options:
+            if name in TAKEN_OPTIONS:
+                raise ValueError(f"{name!r} is no option: {TAKEN_OPTIONS[name]}")
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -72,11 +74,17 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
             parsed = TypeAdapter(kind).validate_python(given)
         except ValidationError as error:
             raise ValueError(explain(error)) from error
+        for key in settings_of(name):
+            if isinstance(value := getattr(parsed, key), float) and not math.isfinite(value):
+                raise ValueError(f"{key} is {value}, wanted a finite number")
         return make(parsed)
+    found = _find(name, folder, "source", tuple(SOURCES))
     try:
-        return cast(Source, _find(name, folder, "source", tuple(SOURCES))(**settings))
+        return cast(Source, found(**settings))
     except TypeError as error:
         raise ValueError(f"source {name!r} does not take {dict(settings)}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"source {name!r} cannot be made: {_told(error)}") from error
 
 
 def find_agent(name: str, folder: str) -> MakeAgent:
@@ -111,6 +119,19 @@ def _find(name: str, folder: str, what: str, known: tuple[str, ...]) -> Callable
         sys.path.insert(0, folder)
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of no name of a module
         raise ValueError(f"cannot find the {what} {name!r} from {folder}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"cannot import the {what} {name!r} from {folder}: {_told(error)}") from error
+    if not callable(found):
+        raise ValueError(f"the {what} {name!r} is a {type(found).__name__}, wanted what makes one when it is called")
     return cast(Callable[..., Any], found)
+
+
+def _told(error: Exception) -> str:
+    """An exception of somebody's code, with the place where it was raised."""
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return told  # which names the line itself
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{told} ({place.filename}, line {place.lineno})"

@@ -15,6 +15,9 @@ from sandbox.streams.grading import Question
 Split = Literal["search", "validation", "sealed"]
 SPLITS: tuple[Split, ...] = ("search", "validation", "sealed")
 
+MOST_TASKS, MOST_STEPS = 100_000, 10_000
+"""Of a stream and of a task, where they are generated: a worker holds a whole stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from sandbox.streams.base import Observation, Split, Stream, Task, generator
+from sandbox.streams.base import MOST_STEPS, MOST_TASKS, Observation, Split, Stream, Task, generator
 
 THINGS: dict[str, tuple[str, ...]] = {
     "food": ("apple", "bread", "egg", "potato", "tomato", "soup"),
@@ -57,6 +57,17 @@ class HouseholdSettings:
     stray_probability: float = 0.05
     plain_probability: float = 0.25
     exception_probability: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("tasks_count", MOST_TASKS), ("max_steps", MOST_STEPS), ("stores_count", len(STORES)),
+            ("things_count", len(CLASS_OF)),
+        ):  # fmt: skip
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is {getattr(self, name)}, not 1 to {most}")
+        for name in ("stray_probability", "plain_probability", "exception_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}, not 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from sandbox.streams.base import SPLITS, Environment, Observation, Split, Stream, Task, generator
+from sandbox.streams.base import MOST_TASKS, SPLITS, Environment, Observation, Split, Stream, Task, generator
 
 NAME = "impossible"
 COMMANDS = ("press red", "press green", "press blue", "press amber")
@@ -62,8 +62,8 @@ class ImpossibleSource:
 
     def __init__(self, settings: ImpossibleSettings | None = None) -> None:
         self.settings = settings or ImpossibleSettings()
-        if self.settings.tasks_count < 1:
-            raise ValueError(f"tasks_count is {self.settings.tasks_count}, not at least 1")
+        if not 1 <= self.settings.tasks_count <= MOST_TASKS:
+            raise ValueError(f"tasks_count is {self.settings.tasks_count}, not 1 to {MOST_TASKS}")
         text = json.dumps(asdict(self.settings), sort_keys=True)
         self._tag = hashlib.sha256(text.encode()).hexdigest()[:8]
 

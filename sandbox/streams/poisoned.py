@@ -38,6 +38,7 @@ class PoisonedSettings:
     def __post_init__(self) -> None:
         if not 0.0 <= self.planted_share <= 1.0 or not 0.0 <= self.planted_probability <= 1.0:
             raise ValueError("planted_share and planted_probability are wanted in [0, 1]")
+        HouseholdSettings(tasks_count=self.tasks_count, max_steps=self.max_steps)  # has an eye on these two
 
     @property
     def planted_count(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.streams.base import SPLITS, Environment, Split, Stream, Task, generator
+from sandbox.streams.base import MOST_STEPS, MOST_TASKS, SPLITS, Environment, Split, Stream, Task, generator
 from sandbox.streams.hunt import HuntEnvironment, house_of
 from sandbox.streams.permuted import CookingTable, PermutedEnvironment
 from sandbox.streams.remembered import Book
@@ -107,8 +107,11 @@ class TextWorldSettings:
             raise ValueError(f"take_count is {self.take_count}, not 0 to ingredients_count ({self.ingredients_count})")
         if self.rooms_count not in (1, 6, 9, 12):
             raise ValueError(f"rooms_count is {self.rooms_count}, not 1, 6, 9 or 12")
-        if self.games_count < 1 or self.steps_count < 1:
-            raise ValueError(f"tasks_count is {self.games_count}, max_steps {self.steps_count}: not both at least 1")
+        if not 1 <= self.games_count <= MOST_TASKS or not 1 <= self.steps_count <= MOST_STEPS:
+            raise ValueError(
+                f"tasks_count is {self.games_count}, max_steps {self.steps_count}: "
+                f"not both at least 1, and at most {MOST_TASKS} and {MOST_STEPS}"
+            )
         if self.permuted and self.challenge != "cooking":
             raise ValueError(f"permuted is a setting of cooking, not of {self.challenge}, whose signs differ anyway")
         if self.level is not None and self.challenge == "cooking":

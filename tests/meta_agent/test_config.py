@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,37 @@ def test_shipped_configs_are_valid_and_complete(path: Path) -> None:
         ("search.proposers.llm=0.5", "models.meta"),
         ("budget", "KEY=VALUE"),
         ("seed.x=1", "holds a value"),
+        ("seed=9999999999999999999999", "seed"),
+        ("budget.evaluations=99999999999999999999", "budget.evaluations"),
+        ("budget.wall_seconds=.inf", "finite"),
+        ("budget.dollars=1e400", "finite"),
+        ("search.proposers.compose=.inf", "finite"),
+        ("search.prompts.constants.exploration=.nan", "finite"),
+        ("search.prompts.constants.widening=-1", "widening is -1"),
+        ("search.prompts.constants.scale.fading=5", "fading is 5"),
+        ("search.prompts.constants.scale.noise_sd=0", "noise_sd is 0"),
+        ("evaluation.limits.memory_mib=-5", "memory_mib is -5"),
+        ("evaluation.limits.call_cpu_seconds=.nan", "finite"),
+        ("evaluation.limits.stream_wall_seconds=0", "stream_wall_seconds is 0"),
+        ("evaluation.allowance.calls_per_task=-1", "calls_per_task is -1"),
+        ("stream.settings.tasks_count=-1", "tasks_count is -1"),
+        ("stream.settings.tasks_count=99999999999", "tasks_count is 99999999999"),
+        ("stream.settings.things_count=99", "things_count is 99"),
+        ("stream.settings.stray_probability=.nan", "stray_probability is nan"),
+        ("stream.settings.stray_probability=inf", "stray_probability is inf"),
+        ("stream={source: poisoned, settings: {max_steps: 0}}", "max_steps is 0"),
+        ("stream={source: facts, settings: {wish_probability: .nan}}", "wish_probability is nan"),
+        ("stream.source=..:x", "cannot find the source '..:x'"),
+        ("evaluation.agent=..:x", "cannot find the agent '..:x'"),
+        ("evaluation.agent=os:sep", "the agent 'os:sep' is a str"),
+        ("models.meta={model: x, timeout_seconds: .nan}", "finite"),
+        ("models.meta={model: x, options: {api_key: sk-1}}", "key_env"),
+        ("models.meta={model: x, options: {max_completion_tokens: 99}}", "reserved"),
+        ("models.meta={model: x, options: {n: 9}}", "reserved"),
+        ("models.meta={model: x, options: {stream: true}}", "'stream' is no option"),
+        ("budget={evaluations: 5, evaluations: 6}", "no YAML"),
+        ("seed=" + "9" * 5_000, "no YAML"),
+        ("seed=" + "[" * 3_000, "no YAML"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place_and_the_nearest_valid_key(override: str, told: str) -> None:
@@ -63,14 +95,58 @@ def test_what_is_wrong_is_said_with_its_place_and_the_nearest_valid_key(override
     assert caught.value.code == 2
 
 
+NO_CONFIGS = {
+    "an open list": "a: [",
+    "a list": "- 1",
+    "nothing": "",
+    "a zero byte": "\x00",
+    "deep": "[" * 5_000,
+    "a date that cannot be": "2024-13-45",
+    "a number without end": "seed: " + "9" * 5_000,
+}
+
+
 def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:
-    for text in ("a: [", "- 1", "", "\x00"):
+    for text in NO_CONFIGS.values():
         path = tmp_path / "c.yaml"
         path.write_text(text)
         with pytest.raises(BadInput):
             load(path)
     with pytest.raises(BadInput, match="cannot read"):
         load(tmp_path / "absent.yaml")
+
+
+def test_a_key_that_is_there_twice_is_refused_since_only_one_could_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(QUICKSTART.read_text() + "\nseed: 7\n")
+    with pytest.raises(BadInput, match="the key 'seed' is there twice"):
+        load(path)
+
+
+def test_keys_that_are_merged_in_give_way_to_those_that_are_written(tmp_path: Path) -> None:
+    text = QUICKSTART.read_text().replace("{tasks_count: 14, max_steps: 15}", "{<<: {tasks_count: 3}, tasks_count: 14}")
+    path = tmp_path / "merged.yaml"
+    path.write_text(text)
+    assert load(path).stream.settings == {"tasks_count": 14}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class Mine(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError: division by zero .*broken_stream.py, line 1"),
+        ("def Mine(**settings):\n    raise KeyError('nobody')", "KeyError: 'nobody' .*broken_stream.py, line 2"),
+    ],
+)
+def test_what_is_wrong_with_a_source_of_ones_own_is_said_with_its_line(
+    text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_stream.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "broken_stream", raising=False)
+    with pytest.raises(BadInput, match=told):
+        load(QUICKSTART, ("stream={source: 'broken_stream:Mine', settings: {}}",))
 
 
 def test_a_file_of_tasks_that_cannot_be_used_is_bad_input_with_its_line(tmp_path: Path) -> None:
