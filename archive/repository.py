@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import git
-
 from archive.card import Card, check_id, clean_line
 from archive.errors import (
     ArchiveDamaged,
@@ -45,6 +43,7 @@ _FILES = ("design.py", "card.json")
 
 # Whoever runs it, git does the same: no configuration but this, no hooks, no helpers that a shared archive could name.
 _CONFIG = {
+    "advice.graftFileDeprecated": "false",  # or each of git's messages begins with it
     "core.fsync": "all",
     "core.hooksPath": "/dev/null",
     "core.attributesFile": "/dev/null",
@@ -63,7 +62,7 @@ REPOSITORY_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return what overrides the user's own git settings (GitPython can override a variable, not remove it)."""
+    """Return what overrides the user's own git settings; GitPython can override a variable, `_without` removes one."""
     here = str(folder)
     environment = {
         "GIT_DIR": here,
@@ -94,6 +93,16 @@ def _environment(folder: Path) -> dict[str, str]:
         environment[f"GIT_CONFIG_KEY_{number}"] = name
         environment[f"GIT_CONFIG_VALUE_{number}"] = value
     return environment
+
+
+def _without(environment: Mapping[str, str]) -> list[str]:
+    """The beginning of a command that is not to see variables of git's beside these.
+
+    Some of them change what git does by merely being there: within a hook of a repository of the user's, say, the one
+    that says so has git refuse to name a commit.
+    """
+    strangers = [name for name in os.environ if name.startswith("GIT_") and name not in environment]
+    return ["env", *(f"--unset={name}" for name in strangers)] if strangers else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,19 +405,24 @@ class Repository:
     ) -> bytes:
         """Run one git command, deaf to the user's settings and to Ctrl-C, and return what it printed."""
         try:
+            import git  # which refuses to be imported where there is none
+        except ImportError as error:
+            raise ArchiveError("cannot run git", hint=_INSTALL) from error
+        environment = _environment(self.folder)
+        try:
             status, output, errors = git.Git(str(self.folder)).execute(
-                ["git", *arguments],
+                [*_without(environment), "git", *arguments],
                 istream=stdin,
                 with_extended_output=True,
                 with_exceptions=False,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=_TIMEOUT,
-                env=_environment(self.folder),
+                env=environment,
                 start_new_session=True,
             )
         except git.GitCommandNotFound as error:
-            raise ArchiveError("cannot run git", hint="install git, 2.36 or later, and put it on the PATH") from error
+            raise ArchiveError("cannot run git", hint=_INSTALL) from error
         if status not in accept:
             failure = _failure(self.folder, arguments[0], errors, writes)
             self._failed |= isinstance(failure, ArchiveUnwritable)
@@ -416,6 +430,7 @@ class Repository:
         return output
 
 
+_INSTALL = "install git, 2.36 or later, and put it on the PATH; GIT_PYTHON_GIT_EXECUTABLE, if it is set, is to name it"
 _HINT = "restore the folder from a backup or a clone; the ledger still has the scores"
 
 

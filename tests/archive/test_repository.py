@@ -319,6 +319,61 @@ def test_lost_and_broken_files_are_detected(tmp_path: Path, where: str) -> None:
         Repository(repository.folder).load(a)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GIT_QUARANTINE_PATH", "/tmp"),
+        ("GIT_ATTR_SOURCE", "nothing"),
+        ("GIT_REF_PARANOIA", "perhaps"),
+        ("GIT_ADVICE", "perhaps"),
+        ("GIT_EXEC_PATH", "/nonexistent"),
+        ("GIT_ICASE_PATHSPECS", "1"),
+        ("GIT_DIR", "/nonexistent"),
+        ("GIT_CONFIG_PARAMETERS", "garbage"),
+    ],
+)
+def test_what_the_environment_tells_git_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    here = Repository(tmp_path / "here.git")
+    here.commit(lineage(3))
+    monkeypatch.setenv(name, value)
+    there = Repository(tmp_path / "there.git")
+    there.commit(lineage(3))
+    assert there.refs() == here.refs()
+    a, b = there.ids()[:2]
+    assert there.diff(a, b) == here.diff(a, b) != ""
+    there.verify()
+
+
+def test_no_variable_has_git_write_outside_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_TRACE2", "GIT_TRACE2_EVENT", "GIT_TRACE_SETUP", "GIT_TRACE_PACK_ACCESS"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    Repository(tmp_path / "archive.git").commit(lineage(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.git"]
+
+
+def test_a_machine_without_git_is_told_what_to_install(tmp_path: Path) -> None:
+    Repository(tmp_path / "archive.git").commit(lineage(1))
+    for variables in ({"PATH": "/nonexistent"}, {"PATH": "/nonexistent", "GIT_TRACE": "0", "GIT_ADVICE": "0"}):
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; from archive.repository import Repository; Repository(sys.argv[1])",
+             str(tmp_path / "archive.git")],
+            env={"PYTHONPATH": str(_ROOT), **variables}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "ArchiveError: cannot run git (hint: install git" in done.stderr
+
+
+def test_what_git_says_of_damage_is_not_hidden_behind_its_advice(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "archive.git")
+    repository.commit(lineage(2))
+    (pack,) = (repository.folder / "objects" / "pack").glob("*.pack")
+    pack.unlink()
+    with pytest.raises(ArchiveDamaged) as caught:
+        Repository(repository.folder).verify()
+    assert "graft" not in str(caught.value)
+
+
 def test_locks_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "archive.git")
     repository.commit([entry(0)])
