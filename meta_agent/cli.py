@@ -9,6 +9,7 @@ nothing · 130 stopped by a signal, `resume` goes on.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -71,6 +72,9 @@ for look in (
 
 def main() -> None:
     """Run a command; every expected failure ends in one message and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character shows a question mark
+            stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     with ending():
         app()

@@ -57,6 +57,21 @@ def test_a_finished_run_can_be_looked_at(place: Path) -> None:
         assert f'id="{part}"' in page.read_text()
 
 
+def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_question_marks(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    for command in (
+        ("designs", "small"),
+        ("show", "small", "winner"),
+        ("prompts", "small"),
+        ("lineage", "small", "winner"),
+    ):
+        done = mnemogen(*command, cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+
+
 def test_the_prompts_and_insights_of_a_run_can_be_looked_at(place: Path) -> None:
     listed = json.loads(mnemogen("prompts", "small", "--json", cwd=place).stdout)
     root, *_ = listed
