@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import math
 import os
 import re
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 
 from sandbox.calls import Call, CallRefused, ModelSpec, ProviderRefused, Reply, plain
 from sandbox.gateway import AttemptFailed, Price
+from sandbox.guarded import Redirected, TooLong, guard
 
 _CALL_CODES = ("context_length_exceeded", "content_policy_violation", "content_filter", "string_above_max_length")
 """Errors that are about one call's content."""
@@ -29,6 +33,20 @@ _MESSAGE_CHARS = 500
 _SECRETS = re.compile(r"\b(sk|pk|key|tok|xai|gsk|AIza)[-_][A-Za-z0-9_\-*]{6,}|(?<=Bearer )\S+")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SECRET_CHARS = 8
+_MOST_TOKENS = 1_000_000_000
+"""What a server may say that a call has used; beyond that it says nothing."""
+
+
+def _guard_all(handler: Any) -> None:
+    """Have every client that litellm makes from now on keep to what `sandbox.guarded` says, once and for all."""
+    make = handler.create_async_transport
+    if not getattr(make, "guards", False):
+
+        def guarded(*args: Any, **more: Any) -> Any:
+            return guard(make(*args, **more))
+
+        guarded.guards = True  # type: ignore[attr-defined]
+        handler.create_async_transport = staticmethod(guarded)
 
 
 class LiteLLMProvider:
@@ -38,8 +56,12 @@ class LiteLLMProvider:
         # Otherwise the import asks the network for a table of prices.
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         import litellm
+        from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
         self._litellm: Any = litellm
+        _guard_all(AsyncHTTPHandler)
+        # It would quote answers of the wrong form on stderr; whatever they hold, and whether or not they can be used.
+        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         self._litellm.suppress_debug_info = True
         self._litellm.telemetry = False
         # Embeddings take "no retries" for "nothing said", and would be asked for three times where we count one.
@@ -68,9 +90,13 @@ class LiteLLMProvider:
 
     async def attempt(self, spec: ModelSpec, call: Call) -> Reply:
         """Ask once; see `sandbox.gateway.Provider`."""
-        key = os.environ.get(spec.key_env, "") if spec.key_env else None
+        key = os.environ.get(spec.key_env, "").strip() if spec.key_env else None
         if key == "":
             raise ProviderRefused(f"{spec.key_env} is not set; it is to hold the key for {spec.model}", "export it")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ProviderRefused(
+                f"what {spec.key_env} holds is no key: it has line breaks or odd characters", "mend it"
+            )
         # A server of one's own rarely wants a key, but the client that talks to it does.
         place = {"api_base": spec.api_base, "api_key": key or ("none" if spec.api_base else None)}
         ask = self._embed if call.role == "embedding" else self._complete
@@ -130,11 +156,14 @@ class LiteLLMProvider:
         rows = sorted(answer.data, key=lambda row: row["index"])
         used = _used(answer, call)
         try:
-            vectors = np.array([row["embedding"] for row in rows], dtype="<f4")
+            with np.errstate(over="ignore"):  # what is too large is not finite, see below
+                vectors = np.array([row["embedding"] for row in rows], dtype="<f4")
         except (TypeError, ValueError) as error:
             raise AttemptFailed(f"the vectors are malformed: {error}", used=used) from error
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise AttemptFailed(f"wanted {len(texts)} vectors, got an array of shape {vectors.shape}", used=used)
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.size or not np.isfinite(vectors).all():
+            raise AttemptFailed(
+                f"wanted {len(texts)} vectors of finite numbers, got an array of shape {vectors.shape}", used=used
+            )
         return Reply("", used[0], 0, None, vectors=vectors.tobytes())
 
 
@@ -142,9 +171,9 @@ def _used(answer: Any, call: Call) -> tuple[int, int]:
     """Input and output tokens; at their bounds where the server does not say, which litellm takes for none at all."""
     usage = getattr(answer, "usage", None)
     asked, answered = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    if not isinstance(asked, int) or asked <= 0:
+    if not isinstance(asked, int) or not 0 < asked <= _MOST_TOKENS:
         return call.input_bytes, call.max_tokens
-    return asked, answered if isinstance(answered, int) and answered >= 0 else call.max_tokens
+    return asked, answered if isinstance(answered, int) and 0 <= answered <= _MOST_TOKENS else call.max_tokens
 
 
 def _meaning(litellm: Any, spec: ModelSpec, error: Exception, key: str | None) -> Exception:
@@ -153,6 +182,12 @@ def _meaning(litellm: Any, spec: ModelSpec, error: Exception, key: str | None) -
     Its classes alone do not tell: they are guessed from words in messages, its connection errors call themselves status
     500, and codes are dropped. So the provider's own response decides, if one came.
     """
+    for one in _history(error):
+        if isinstance(one, Redirected):
+            hint = "keys do not follow; if that is where it is served, say so in api_base"
+            return ProviderRefused(f"{spec.model}: {_redacted(str(one), _secrets(key))}", hint)
+        if isinstance(one, TooLong):
+            return AttemptFailed(str(one), used=None)
     response = _response(error)
     status = getattr(error, "status_code", None) if response is None else response.status_code
     code = "" if response is None else _code(response)
@@ -233,7 +268,17 @@ def _retry_after(response: Any | None) -> float | None:
 def _secrets(key: str | None) -> list[str]:
     """What must not be quoted: the key, and whatever the environment holds that litellm may have taken for one."""
     found = [value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= _SECRET_CHARS]
-    return sorted([*found, *([key] if key else [])], key=len, reverse=True)
+    forms = {form for secret in (*found, *([key] if key else [])) for form in _forms(secret)}
+    return sorted(forms - {""}, key=len, reverse=True)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it may stand in JSON, in a URL, in an exception, in a header."""
+    for bare in (secret, secret.strip()):
+        encoded = bare.encode(errors="surrogateescape")
+        yield from (bare, " ".join(bare.split()), json.dumps(bare)[1:-1], repr(bare)[1:-1])
+        yield from (quote(encoded), quote(encoded, safe=""), quote_plus(encoded))
+        yield from (base64.b64encode(encoded).decode(), base64.urlsafe_b64encode(encoded).decode())
 
 
 def _redacted(text: str, secrets: Iterable[str]) -> str:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
+import json
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from raw_servers import RawServer, completion, raw_server, response
 
+from sandbox import guarded
 from sandbox.budget import Amount, Caps
 from sandbox.calls import (
     BudgetUsedUp,
@@ -100,7 +108,7 @@ def script(*faults: Fault, reply: str = ANSWER, latency: float = 0.0) -> Script:
     return Script(rules=(Rule(reply=reply),), faults=faults, latency_seconds=latency)
 
 
-def spec(server: ScriptedModel, **changed: Any) -> ModelSpec:
+def spec(server: ScriptedModel | RawServer, **changed: Any) -> ModelSpec:
     """A model of the scripted server, at 1 and 2 dollars per million tokens."""
     told: dict[str, Any] = {
         "model": "openai/some-model", "api_base": server.url, "key_env": "MNEMOGEN_TEST_KEY", "timeout_seconds": 20.0,
@@ -535,3 +543,99 @@ def test_closing_gives_up_what_is_under_way_and_keeps_it_charged(gateway: Open) 
         assert future.cancelled() or future.exception() is not None
     assert log.total == Amount(1, reserved(call()), log.total.nanodollars)
     assert log.answers == {}
+
+
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+@pytest.mark.parametrize("model", ["openai/m", "anthropic/claude-3-5-sonnet-20240620", "gemini/gemini-pro", "azure/m"])
+def test_neither_key_nor_question_follows_a_redirect(gateway: Open, model: str, status: str) -> None:
+    with raw_server(response(completion())) as elsewhere:
+        place = elsewhere.url.replace("127.0.0.1", "localhost")
+        with raw_server(response({}, status, f"Location: {place}/chat/completions")) as server:
+            asked = gateway(server, model=model)
+            with pytest.raises(ProviderRefused, match="redirects") as caught:
+                asked.ask(call())
+    assert elsewhere.asked == []
+    assert len(server.asked) == 1, "it is not asked again"
+    assert "api_base" in caught.value.hint
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [endless, response(gzip.compress(bytes(300_000_000), 1), "200 OK", "Content-Encoding: gzip")],
+    ids=["endless", "packed"],
+)
+def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
+    gateway: Open, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "MOST_BYTES", 10_000_000)
+    with raw_server(answer) as server:
+        opened = gateway(server, attempts=1)
+        with pytest.raises(ProviderDown, match="the answer is longer than"):
+            opened.ask(call())
+        assert opened.spent.tokens == reserved(call()), "nobody knows what it has cost"
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 10**30, "completion_tokens": 5}, {"prompt_tokens": -3}, 7])
+def test_tokens_that_cannot_be_are_charged_at_the_bound(gateway: Open, usage: Any) -> None:
+    with raw_server(response(completion(usage=usage))) as server:
+        opened = gateway(server, attempts=1)
+        with suppress(ProviderDown):
+            opened.ask(call())
+        assert opened.spent.tokens == reserved(call())
+
+
+@pytest.mark.parametrize("content", [7, [{"type": "text", "text": "hi"}], {"a": 1}, None])
+def test_a_content_of_another_kind_is_no_answer_and_is_not_quoted(
+    gateway: Open, content: Any, recwarn: pytest.WarningsRecorder
+) -> None:
+    LiteLLMProvider()  # pytest has forgotten what the one before wanted silent
+    with raw_server(response(completion(content))) as server, pytest.raises((ProviderDown, CallRefused)):
+        gateway(server, attempts=1).ask(call())
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("vector", [[], [1e300, 0.0], "AACAPwAAAAA=", [[1.0]]])
+def test_what_is_no_vector_is_no_answer(gateway: Open, vector: Any) -> None:
+    LiteLLMProvider()  # pytest has forgotten what the one before wanted silent
+    row = {"object": "embedding", "index": 0, "embedding": vector}
+    answer = {"object": "list", "data": [row], "model": "m", "usage": {"prompt_tokens": 5, "total_tokens": 5}}
+    with raw_server(response(answer)) as server, pytest.raises(ProviderDown):
+        gateway(server, attempts=1).ask(call(role="embedding"))
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "in JSON": lambda key: json.dumps(key)[1:-1],
+    "in Python": lambda key: repr(key)[1:-1],
+    "in an address": lambda key: quote(key, safe=""),
+    "in a header": lambda key: base64.b64encode(key.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=list(WRITTEN))
+def test_a_key_is_not_shown_in_other_forms_either(
+    gateway: Open, written: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = 'odd "key"/with\\much+in=it'
+    monkeypatch.setenv("MNEMOGEN_TEST_KEY", f" {key}\n")
+    error = {"error": {"message": f"bad key: {written(key)}", "code": "invalid_api_key"}}
+    with raw_server(response(error, "401 Unauthorized")) as server, pytest.raises(ProviderRefused) as caught:
+        gateway(server, attempts=1).ask(call())
+    assert "bad key: ***" in str(caught.value)
+    assert written(key) not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["first line\nsecond line", "a k\xe9y that no header holds", "a\x1bkey"])
+def test_a_key_that_no_header_can_hold_is_refused_unasked_and_unseen(
+    gateway: Open, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNEMOGEN_TEST_KEY", key)
+    with raw_server(b"") as server, pytest.raises(ProviderRefused, match="MNEMOGEN_TEST_KEY") as caught:
+        gateway(server, attempts=1).ask(call())
+    assert server.asked == []
+    assert key not in str(caught.value)
