@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +25,13 @@ RayAddress = Annotated[str | None, typer.Option("--ray-address", help="of a Ray 
 Workers = Annotated[int | None, typer.Option("--workers", help="processes; results do not depend on it")]
 
 
+# Messages may quote a design, a provider or a file: control characters, and those that turn the direction of a line.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+
+
 def say(text: str, console: Console = err, style: str = "") -> None:
-    """Write prose as it is: nothing in it is markup, and a terminal wraps it better than we would."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Write prose as it is: nothing in it is markup or steers the terminal, which wraps it better than we would."""
+    console.print(_STEERING.sub("\ufffd", text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:

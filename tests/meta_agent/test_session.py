@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 from small_runs import PROJECT
+
+from meta_agent.terminal import say
 
 WAITER = """
 import sys, time
@@ -88,3 +92,12 @@ def test_a_run_with_workers_takes_the_time_to_stop_that_it_needs() -> None:
     assert process.returncode == 128 + signal.SIGTERM, "the second one ends it, by the same handler"
     assert "stopping: what is finished is kept" in told
     assert "SIGTERM received" not in told
+
+
+def test_nothing_that_is_said_steers_the_terminal() -> None:
+    told = io.StringIO()
+    text = "bad key\x1b]0;title\x07 \x1b[31m\x9b2J \u202egnp.exe \r\u200b\ud800\ttab\nline"
+    say(text, Console(file=told, force_terminal=True, width=200))
+    assert told.getvalue().encode()
+    assert not set("\x1b\x07\x9b\r\u202e\u200b") & set(told.getvalue())
+    assert "line" in told.getvalue().splitlines()[-1]
