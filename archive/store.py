@@ -147,6 +147,11 @@ class Store:
             )
         if version < 0 or (tables and self._scalar("PRAGMA application_id") != APPLICATION_ID):
             raise self._damaged("its header", "it is a SQLite file, but no ledger of Mnemogen")
+        strangers = self._db.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1")
+        for kind, name in strangers:
+            raise self._damaged(
+                f"the {kind} {name!r}", "no version of Mnemogen made it, and it could change what is written"
+            )
         if version == VERSION:
             return
         if self.read_only:

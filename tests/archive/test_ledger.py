@@ -483,3 +483,23 @@ def test_read_only_folder_can_be_viewed(tmp_path: Path) -> None:
                 Ledger(folder / "ledger.sqlite")
     finally:
         folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TRIGGER forget AFTER INSERT ON evaluations BEGIN DELETE FROM evaluations; END",
+        "CREATE VIEW glance AS SELECT * FROM designs",
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_ledger_that_somebody_taught_to_change_itself_is_not_opened(
+    tmp_path: Path, made: str, read_only: bool
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(made)
+    db.close()
+    with pytest.raises(ArchiveDamaged, match="no version of Mnemogen made it"):
+        Ledger(path, read_only=read_only)
