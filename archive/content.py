@@ -17,7 +17,9 @@ MEASURED = {
 """Columns that say when, how long or in which order of arrival, and what attempts cost that were lost."""
 CLOCK = "clock"
 """Under which name of its own a run keeps how long its search has taken, and where its time was up."""
-LEFT_OUT = {"model_calls": "outcome = 'open'", "meta": f"name = '{CLOCK}'"}
+BEGUN_WITH = "begun with"
+"""Under which name a run keeps the config that it was begun with; older ones have none."""
+LEFT_OUT = {"model_calls": "outcome = 'open'", "meta": f"name IN ('{CLOCK}', '{BEGUN_WITH}')"}
 """Rows that say the like."""
 
 

@@ -175,7 +175,7 @@ def _drive(
     from meta_agent.learned import learned
     from meta_agent.pool import RayPool
     from meta_agent.record import open_models
-    from meta_agent.run import create
+    from meta_agent.run import check_unchanged, create
 
     replay = None if recorded is None else recorded.ledger
     with folder.held(), stoppable() as stopping:
@@ -185,6 +185,7 @@ def _drive(
         reap(config.name)
         began = time.monotonic()
         with Ledger(folder.ledger) as ledger, ConsoleWatcher(err) as watcher:
+            check_unchanged(ledger, config)
             repository = Repository(folder.repository)
             count = workers or config.workers.count
             try:
@@ -280,10 +281,12 @@ def unseal(
     from meta_agent.pool import RayPool
     from meta_agent.progress import Progress
     from meta_agent.record import open_models
-    from meta_agent.run import find
+    from meta_agent.run import check_unchanged, find
 
     folder = find(name, runs)
     config = folder.read_config()
+    with folder.held(), Ledger(folder.ledger) as ledger:
+        check_unchanged(ledger, config)
     with (
         folder.held(),
         stoppable() as stopping,

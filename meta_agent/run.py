@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from archive.content import BEGUN_WITH
 from archive.errors import ArchiveDamaged, ArchiveOutdated
 from archive.ledger import Ledger
 from archive.repository import Repository
@@ -152,6 +154,42 @@ def write_config(folder: RunFolder, config: Config) -> None:
     temporary = folder.config.with_suffix(".tmp")
     temporary.write_text(dump(config), encoding="utf-8")
     temporary.replace(folder.config)
+
+
+_FREE = ("name", "workers", "sandbox", *(f"budget.{name}" for name in CAPS))
+"""What may differ between two sessions of a run; that both have the same in the sandbox is checked elsewhere."""
+
+
+def check_unchanged(ledger: Ledger, config: Config) -> None:
+    """Make sure that a run goes on with the config that it was begun with, whatever config.yaml says now.
+
+    Raises:
+        BadInput: it says something else: results before and after would not be of one experiment.
+    """
+    now = dict(_leaves(config.model_dump(mode="json")))
+    known = ledger.meta(BEGUN_WITH)
+    if known is None:
+        ledger.set_meta(BEGUN_WITH, json.dumps(now, sort_keys=True))
+        return
+    began = json.loads(known)
+    for key in sorted(began.keys() & now.keys()):
+        if began[key] != now[key]:
+            raise BadInput(
+                f"config.yaml says {key}: {json.dumps(now[key])}, the run was begun with {json.dumps(began[key])}",
+                "put that back, or start another run: scores of the two would not compare",
+            )
+
+
+def _leaves(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config by their whole keys, but for those that are free to change."""
+    for key, value in data.items():
+        place = prefix + key
+        if place in _FREE:
+            continue
+        if isinstance(value, dict) and place != "stream.settings":
+            yield from _leaves(value, f"{place}.")
+        else:
+            yield place, value
 
 
 def recap(folder: RunFolder, overrides: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from archive.ledger import Ledger
 from meta_agent.config import Config, dump, load, parse
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import worker_spec
+from meta_agent.run import check_unchanged
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(set((PROJECT / "configs").glob("*.yaml")) - {PROJECT / "configs" / "arena.yaml"})
@@ -178,3 +181,20 @@ def test_every_key_is_read_somewhere() -> None:
         return found
 
     assert keys(Config) <= read
+
+
+def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path: Path) -> None:
+    began = load(QUICKSTART)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        check_unchanged(ledger, began)
+        check_unchanged(ledger, began)
+        free = ("budget.dollars=7", "budget.wall_seconds=null", "workers.count=3", "sandbox.prestart=0", "name=moved")
+        check_unchanged(ledger, load(QUICKSTART, free))
+        for override, told in (
+            ("seed=5", "config.yaml says seed: 5, the run was begun with 0"),
+            ("budget.evaluations=249", "budget.evaluations: 249"),
+            ("stream.settings={tasks_count: 3}", "stream.settings"),
+            ("search.rungs=[1, 2]", "search.rungs"),
+        ):
+            with pytest.raises(BadInput, match=re.escape(told)):
+                check_unchanged(ledger, load(QUICKSTART, (override,)))
