@@ -12,6 +12,7 @@ from meta_agent.errors import MnemogenError
 from meta_agent.terminal import say
 from sandbox.backend import SandboxUnavailable
 from sandbox.calls import BudgetUsedUp, ModelFault
+from sandbox.streams.base import SourceFault
 
 
 @contextmanager
@@ -25,6 +26,8 @@ def ending() -> Iterator[None]:
         _end(str(error.args[0]), error.hint, 2)
     except SandboxUnavailable as error:
         _end(str(error), error.hint, 3)
+    except SourceFault as error:
+        _end(str(error), "README, 'A stream of your own', shows what a source owes", 2)
     except BudgetUsedUp as error:
         _end(str(error), error.hint, 5)
     except ModelFault as error:

@@ -27,6 +27,7 @@ from sandbox.backend import SandboxUnavailable
 from sandbox.calls import ModelFault, Models
 from sandbox.evaluate import FOREIGN
 from sandbox.gateway import Gateway
+from sandbox.streams.base import SourceFault
 
 TRIES = 4
 """Attempts at a job whose worker or sandbox was lost, before the run stops."""
@@ -409,4 +410,4 @@ def _start(address: str | None) -> Any:
 
 def _unwrap(error: Any) -> Exception:
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, SandboxUnavailable | ModelFault) else error
+    return cause if isinstance(cause, SandboxUnavailable | ModelFault | SourceFault) else error

@@ -16,7 +16,7 @@ from sandbox.contract import check
 from sandbox.embedders import EmbedderName
 from sandbox.evaluate import FOREIGN, Evaluator, Experience, Played, Result, Setting
 from sandbox.registry import find_agent, make_source
-from sandbox.streams.base import Source, Split, neighbour
+from sandbox.streams.base import Source, SourceFault, Split, Stream, neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ class Worker:
         Raises:
             SandboxUnavailable: the machine is at fault.
             ModelFault: a model is, or the budget is used up.
+            SourceFault: the tasks are.
         """
         evaluator, seed = self._evaluators[job.bench], self._spec.benches[job.bench].stream_seed
         with evaluator.open(job.design, self._spec.run) as guest:
@@ -168,6 +169,9 @@ class Worker:
             results = []
             for index in job.streams:
                 stream = evaluator.source.stream(job.split, seed, index)
+                if not isinstance(stream, Stream) or not stream.tasks:
+                    told = f"is a {type(stream).__name__} without tasks"
+                    raise SourceFault(f"stream {index} of {evaluator.source.name!r} ({job.split}) {told}")
                 other = None
                 if job.experience in FOREIGN:
                     other = evaluator.source.stream(job.split, seed, neighbour(evaluator.source, job.split, index))

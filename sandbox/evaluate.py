@@ -19,7 +19,7 @@ from sandbox.backend import Backend, Guest, Labels
 from sandbox.calls import Line
 from sandbox.guest.wire import RecallRef
 from sandbox.session import Broker, DesignFault, KeyFreeBroker, MemorySession, Opened
-from sandbox.streams.base import Environment, Observation, Source, Split, Stream, Task, generator
+from sandbox.streams.base import Environment, Observation, Source, Split, Stream, Task, generator, seen
 from sandbox.streams.grading import NOT_TOLD, Question
 
 Protocol = Literal["online", "static", "inject"]
@@ -401,7 +401,7 @@ def _answer(task: Task, question: Question, agent: Agent, memory: _Memory | None
 
 def _play(task: Task, environment: Environment, agent: Agent, memory: _Memory | None) -> Played:
     agent.begin(task.goal)
-    now = environment.reset()
+    now = seen(task, environment.reset())
     history: list[tuple[str, str]] = []
     steps: list[Step] = []
     refs: list[RecallRef] = []
@@ -412,7 +412,9 @@ def _play(task: Task, environment: Environment, agent: Agent, memory: _Memory | 
         if steps and memory is not None and memory.opened.each_step:
             recall, ref = memory.ask(Query(task.goal, situation(now), len(steps), tuple(history[-HISTORY_COUNT:])))
         command = agent.choose(now, recall)
-        after = environment.step(command) if command in now.commands else _without_effect(now, command)
+        after = _without_effect(now, command)
+        if command in now.commands:
+            after = seen(task, environment.step(command), total)
         agent.learn(command, now, after)
         step = Step(situation(now), command, after.feedback, after.reward, recall)
         if memory is not None:

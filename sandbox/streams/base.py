@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -17,6 +18,10 @@ SPLITS: tuple[Split, ...] = ("search", "validation", "sealed")
 
 MOST_TASKS, MOST_STEPS = 100_000, 10_000
 """Of a stream and of a task, where they are generated: a worker holds a whole stream."""
+
+
+class SourceFault(Exception):
+    """A source of tasks is not what it owes to be. Its results would mean nothing, and no design is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,25 @@ class Stream:
     family: str
     tasks: tuple[Task, ...]
     sessions: tuple[Episode, ...] = ()
+
+
+def seen(task: Task, found: object, earned: float = 0.0) -> Observation:
+    """What an environment gave, if an agent can go on from there.
+
+    Args:
+        earned: of this task so far.
+
+    Raises:
+        SourceFault: it cannot, or the rewards are none: they would be cut to [0, 1], and nobody would know.
+    """
+    if not isinstance(found, Observation):
+        raise SourceFault(f"the environment of task {task.id!r} gave a {type(found).__name__}, wanted an Observation")
+    reward: object = found.reward
+    if not isinstance(reward, int | float) or not math.isfinite(reward) or earned + reward > 1.0 + 1e-6:
+        raise SourceFault(f"task {task.id!r} had earned {earned:g}, then {reward!r}: rewards are numbers, 1 in all")
+    if not found.done and not found.commands:
+        raise SourceFault(f"the environment of task {task.id!r} is not done, and has no command on offer")
+    return found
 
 
 class Source(Protocol):

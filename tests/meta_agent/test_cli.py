@@ -283,3 +283,41 @@ def test_what_cannot_be_judged_is_named(arguments: tuple[str, ...], told: str, t
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+CROOKED = """
+from sandbox.streams.base import Observation, Stream, Task
+
+class Crooked:
+    name = "crooked"
+
+    def stream_name(self, split, seed, index):
+        return f"crooked/{split}/{seed}/{index}"
+
+    def stream(self, split, seed, index):
+        name = self.stream_name(split, seed, index)
+        return Stream(name, "crooked", split, name, (Task(f"{name}/0", "go", 2),))
+
+    def environment(self, task):
+        return self
+
+    def reset(self):
+        return Observation("", "", "", ("go",))
+
+    def step(self, command):
+        return Observation("", "", "", (), 100.0, True)
+
+    def close(self):
+        pass
+"""
+
+
+def test_a_source_that_pays_more_than_it_may_is_said_in_one_message(tmp_path: Path) -> None:
+    (tmp_path / "crooked.py").write_text(CROOKED)
+    overrides = ("stream={source: 'crooked:Crooked', settings: {}}", "sandbox.backend=embedded", "workers.count=1")
+    config = PROJECT / "configs" / "quickstart.yaml"
+    arguments = [part for override in overrides for part in ("--set", override)]
+    done = mnemogen("evaluate", "no_memory", str(config), "--streams", "2", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "then 100.0" in done.stderr
+    assert "Traceback" not in done.stderr

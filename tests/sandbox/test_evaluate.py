@@ -12,7 +12,7 @@ from sandbox.agents.evidence import EvidenceAgent
 from sandbox.backend import Labels, Limits
 from sandbox.evaluate import FOREIGN, Evaluator, Experience, Protocol, Result, Setting
 from sandbox.inprocess import InProcessBackend
-from sandbox.streams.base import Split, Stream, Task, neighbour
+from sandbox.streams.base import Observation, SourceFault, Split, Stream, Task, neighbour, seen
 from sandbox.streams.grading import Question
 from sandbox.streams.household import HouseholdEnvironment, HouseholdSettings, HouseholdSource
 
@@ -219,3 +219,33 @@ def test_a_memory_that_is_made_anew_is_not_taken_for_the_one_before(backend: InP
     assert result.evaluation.outcome is Outcome.SCORED, result.evaluation.detail
     for played in result.played:
         assert {item.text for step in played.episode.steps for item in step.recall.items} == {played.task.goal}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (None, "gave a NoneType, wanted an Observation"),
+        ({"reward": 1.0}, "gave a dict, wanted an Observation"),
+        (Observation("", "", "", ("go",), float("nan")), "then nan"),
+        (Observation("", "", "", ("go",), float("inf")), "then inf"),
+        (Observation("", "", "", ("go",), 2.0, True), "then 2.0"),
+        (Observation("", "", "", ("go",), 0.5, True), "had earned 0.7, then 0.5"),
+        (Observation("", "", "", ("go",), "1"), "then '1'"),  # type: ignore[arg-type]
+        (Observation("", "", "", ()), "no command on offer"),
+    ],
+)
+def test_an_environment_that_is_not_what_it_owes_to_be_is_named_not_scored(found: object, told: str) -> None:
+    task = Task("a task", "a goal", 3)
+    earned = 0.7 if "0.7" in told else 0.0
+    with pytest.raises(SourceFault, match=told) as caught:
+        seen(task, found, earned)
+    assert "'a task'" in str(caught.value)
+
+
+def test_what_an_environment_may_give_is_taken_as_it_is() -> None:
+    for found in (
+        Observation("", "", "", ("go",), 1.0),
+        Observation("", "", "", (), 0, True),
+        Observation("", "", "", ("go",), -0.5),
+    ):
+        assert seen(Task("a task", "a goal", 3), found) is found
