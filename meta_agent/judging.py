@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Streams = Annotated[
     str, typer.Option("--streams", help="of the panel, separated by commas (all is every one), or files: SOURCE:PATH")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="of streams, agents and memories")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="of streams, agents and memories")]
 Backend = Annotated[str, typer.Option("--backend", help="auto, docker or embedded")]
 DEFAULT_STREAMS = "household,facts"
 

@@ -22,7 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout")]
 Overrides = Annotated[list[str], typer.Option("--set", help="KEY=VALUE, such as budget.evaluations=200; repeatable")]
 From = Annotated[str, typer.Option("--from", help="the system it was written for: mnemogen, alma or evolvelab")]
 RayAddress = Annotated[str | None, typer.Option("--ray-address", help="of a Ray cluster; default: this machine")]
-Workers = Annotated[int | None, typer.Option("--workers", help="processes; results do not depend on it")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, max=10_000, help="processes; results do not depend on it")
+]
 
 
 # Messages may quote a design, a provider or a file: control characters, and those that turn the direction of a line.

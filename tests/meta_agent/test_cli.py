@@ -321,3 +321,21 @@ def test_a_source_that_pays_more_than_it_may_is_said_in_one_message(tmp_path: Pa
     assert done.returncode == 2
     assert "then 100.0" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("judge", "memento", "--seed", "9" * 30),
+        ("poison", "memento", "--seed", "9" * 30),
+        ("judge", "memento", "--workers", "-1"),
+        ("resume", "small", "--workers", "0"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused_before_anything_begins(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = mnemogen(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Invalid value" in done.stderr
+    assert list(tmp_path.iterdir()) == []
