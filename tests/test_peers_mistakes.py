@@ -124,7 +124,7 @@ def test_a_design_that_sets_its_reward_earns_what_no_memory_earns(backend: Embed
 def test_choosing_parents_leaves_the_global_generators_alone(name: str) -> None:
     """ALMA: selection seeds the global generator anew at every call."""
     zeros = np.zeros(3, dtype=np.int64)
-    candidates = Candidates(tuple(map(DesignId, "abc")), np.array([0.1, 0.2, 0.3]), np.full(3, 0.1), zeros, zeros)
+    candidates = Candidates(tuple(map(DesignId, "abc")), np.array([0.28, 0.29, 0.3]), np.full(3, 0.1), zeros, zeros)
     before = random.getstate(), np.random.get_state()[1].tolist()
     rng = np.random.default_rng(0)
     chosen = [make(name).choose(candidates, 1, rng)[0].index for _ in range(60)]

@@ -50,7 +50,7 @@ def test_a_finished_run_can_be_looked_at(place: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stdout
     ids = [row["id"] for row in listed[:2]]
-    assert "design.py" in mnemogen("diff", "small", *ids, cwd=place).stdout
+    assert "diff --git" in mnemogen("diff", "small", *ids, cwd=place).stdout
     page = Path(mnemogen("report", "small", cwd=place).stdout.strip())
     assert page.read_text().lstrip().lower().startswith("<!doctype html>")
     for part in ("prompts", "insights", "figure-prompt-tree"):
