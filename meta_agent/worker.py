@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from design_space import Design, Evaluation, EvaluationKey, Recall, Snapshot
-from sandbox.backend import Limits
+from sandbox.backend import Limits, SandboxUnavailable
 from sandbox.broker import Allowance, model_brokers
-from sandbox.calls import Line, Models, ModelSpec, Role
+from sandbox.calls import Line, ModelFault, Models, ModelSpec, Role
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
 from sandbox.embedders import EmbedderName
 from sandbox.evaluate import FOREIGN, Evaluator, Experience, Played, Result, Setting
-from sandbox.registry import find_agent, make_source
+from sandbox.registry import find_agent, make_source, raised
 from sandbox.streams.base import Source, SourceFault, Split, Stream, neighbour
 
 
@@ -36,6 +37,19 @@ class Bench:
     def open_source(self, folder: str) -> Source:
         """Raises ValueError as `make_source` does."""
         return make_source(self.source, self.settings, folder)
+
+    @contextmanager
+    def told_of(self) -> Iterator[None]:
+        """Whatever a source or an agent of one's own raises ends the run by a message that names the place."""
+        own = [name for name in (self.source, self.setting.agent) if ":" in name]
+        try:
+            yield
+        except (SandboxUnavailable, ModelFault, SourceFault):
+            raise
+        except Exception as error:
+            if not own:
+                raise
+            raise SourceFault(f"with {' and '.join(own)}: {raised(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +170,11 @@ class Worker:
         Raises:
             SandboxUnavailable: the machine is at fault.
             ModelFault: a model is, or the budget is used up.
-            SourceFault: the tasks are.
+            SourceFault: the tasks are, or an agent of the user's.
         """
-        evaluator, seed = self._evaluators[job.bench], self._spec.benches[job.bench].stream_seed
-        with evaluator.open(job.design, self._spec.run) as guest:
+        bench, evaluator = self._spec.benches[job.bench], self._evaluators[job.bench]
+        seed = bench.stream_seed
+        with bench.told_of(), evaluator.open(job.design, self._spec.run) as guest:
             flags: tuple[str, ...] = ()
             if job.contract:
                 checked = check(job.design, guest, self._backend.folder, self._broker(f"contract/{job.design.id}"))

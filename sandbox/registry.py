@@ -84,7 +84,7 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
     except TypeError as error:
         raise ValueError(f"source {name!r} does not take {dict(settings)}: {error}") from error
     except Exception as error:
-        raise ValueError(f"source {name!r} cannot be made: {_told(error)}") from error
+        raise ValueError(f"source {name!r} cannot be made: {raised(error)}") from error
 
 
 def find_agent(name: str, folder: str) -> MakeAgent:
@@ -122,13 +122,13 @@ def _find(name: str, folder: str, what: str, known: tuple[str, ...]) -> Callable
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of no name of a module
         raise ValueError(f"cannot find the {what} {name!r} from {folder}: {error}") from error
     except Exception as error:
-        raise ValueError(f"cannot import the {what} {name!r} from {folder}: {_told(error)}") from error
+        raise ValueError(f"cannot import the {what} {name!r} from {folder}: {raised(error)}") from error
     if not callable(found):
         raise ValueError(f"the {what} {name!r} is a {type(found).__name__}, wanted what makes one when it is called")
     return cast(Callable[..., Any], found)
 
 
-def _told(error: Exception) -> str:
+def raised(error: Exception) -> str:
     """An exception of somebody's code, with the place where it was raised."""
     told = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):

@@ -312,14 +312,20 @@ class Crooked:
 """
 
 
-def test_a_source_that_pays_more_than_it_may_is_said_in_one_message(tmp_path: Path) -> None:
-    (tmp_path / "crooked.py").write_text(CROOKED)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [("pass", "then 100.0"), ("1 / 0", "with crooked:Crooked: ZeroDivisionError: division by zero (")],
+)
+def test_what_is_wrong_with_a_source_of_ones_own_is_said_in_one_message(tmp_path: Path, wrong: str, told: str) -> None:
+    (tmp_path / "crooked.py").write_text(
+        CROOKED.replace("    def step(self, command):", f"    def step(self, command):\n        {wrong}")
+    )
     overrides = ("stream={source: 'crooked:Crooked', settings: {}}", "sandbox.backend=embedded", "workers.count=1")
     config = PROJECT / "configs" / "quickstart.yaml"
     arguments = [part for override in overrides for part in ("--set", override)]
     done = mnemogen("evaluate", "no_memory", str(config), "--streams", "2", *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert "then 100.0" in done.stderr
+    assert told in done.stderr
     assert "Traceback" not in done.stderr
 
 
