@@ -8,6 +8,7 @@ epoch; what the first one says of it later is refused, and counted for what it c
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -400,12 +401,27 @@ def _start(address: str | None) -> Any:
     try:
         with _own_handler():
             ray.init(**options)
+    except Interrupted:
+        _abandon()
+        raise
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "on this machine" if address is None else f"at {address}"
         raise SandboxUnavailable(
             f"Ray is not to be had {where}: {error}", "is the cluster up, and the port open?"
         ) from error
     return ray
+
+
+def _abandon() -> None:
+    """End what Ray has started so far, and keep it from what it does at the exit of a process.
+
+    It was torn out of the middle of connecting, and would crash there.
+    """
+    from ray._private import worker
+
+    if worker._global_node is not None:
+        worker._global_node.kill_all_processes(check_alive=False, allow_graceful=True)
+    atexit.register(os._exit, Interrupted.code)  # the last one that is registered is the first to be called
 
 
 def _unwrap(error: Any) -> Exception:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,38 @@ def test_a_lost_node_costs_no_job(tmp_path: Path, alone: dict[int, list[tuple[fl
     assert done.returncode == 0, done.stderr[-4_000:]
     told = {int(n): [tuple(r) for r in mine] for n, mine in json.loads(out.read_text()).items()}
     assert told == alone
+
+
+TORN = """
+import ctypes, os, signal, sys, threading, time
+from meta_agent import pool
+from meta_agent.ending import ending
+
+def handler():
+    found = ctypes.create_string_buffer(512)
+    ctypes.CDLL(None).sigaction(signal.SIGTERM, None, found)
+    return found.raw[:8]
+
+def strike(before):  # once the library beneath Ray has put its own handler over that of Python
+    while handler() == before:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+print(os.getpid(), flush=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+threading.Thread(target=strike, args=(handler(),), daemon=True).start()
+with ending():
+    pool._start(None)
+"""
+
+
+def test_a_start_that_is_torn_by_a_signal_ends_cleanly_and_leaves_nobody() -> None:
+    command = [sys.executable, "-c", TORN]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, start_new_session=True)
+    assert done.returncode == 130, done.stderr
+    assert "stopped before anything was begun" in done.stderr
+    session = done.stdout.strip()
+    deadline = time.monotonic() + 10
+    while left := subprocess.run(["pgrep", "-s", session, "-a"], capture_output=True, text=True).stdout:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
