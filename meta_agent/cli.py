@@ -219,7 +219,7 @@ def stop(name: RunName, runs: Runs = RUNS) -> None:
     pid = folder.holder_pid()
     if pid is None or not folder.busy():
         raise BadInput(f"{folder.path} is not running", "`mnemogen status` tells how far it came")
-    os.kill(pid, signal.SIGINT)  # while Ray starts, it takes SIGTERM for itself and dies of it
+    os.kill(pid, signal.SIGINT)  # which Ray leaves alone
     deadline = time.monotonic() + 30.0
     while folder.busy():
         if time.monotonic() > deadline:
