@@ -28,6 +28,10 @@ PRIOR_STEPS = 2.0
 """How far what is expected beforehand may raise or lower the odds, in steps of `Scale.prompt_sd` on a log scale."""
 
 
+MOST_PROMPTS = 128
+"""More are tried too seldom to be told apart, and what they cost a generation is cubic in their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constants:
     """Of the choice of prompts.
@@ -207,7 +211,7 @@ class Prompts:
 
     def widest(self, count: int) -> list[PromptId]:
         """Prompts that may have another child, the most promising first, `count` at most."""
-        if self.policy == "fixed":
+        if self.policy == "fixed" or len(self._nodes) >= MOST_PROMPTS:
             return []
         open_ = [prompt for prompt, node in self._nodes.items() if len(node.children) < self._room(node)]
         return sorted(open_, key=lambda prompt: -self.worth(prompt).mean)[:count]

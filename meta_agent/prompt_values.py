@@ -50,6 +50,21 @@ class Scale:
             raise ValueError(f"fading is {self.fading}, wanted more than 0 and at most 1")
 
 
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """The posterior as it is asked for.
+
+    Attributes:
+        told, seen: with a prompt's prior covariances c, c @ told is its mean, and c @ seen @ c what is known of it.
+        mean, sd: of the prompts that there are.
+    """
+
+    told: Matrix
+    seen: Matrix
+    mean: Matrix
+    sd: Matrix
+
+
 class PromptValues:
     """The posterior of the prompts' worths.
 
@@ -65,7 +80,7 @@ class PromptValues:
         self._evidence: Matrix = np.zeros(0)
         self._squares = 0.0
         self._freedom = 0
-        self._solved: tuple[Matrix, Matrix] | None = None
+        self._solved: _Solved | None = None
 
     def __len__(self) -> int:
         return len(self._contents)
@@ -112,18 +127,14 @@ class PromptValues:
 
     def estimate(self) -> tuple[Matrix, Matrix]:
         """Posterior means and standard deviations, in the order of adding."""
-        if self._solved is None:
-            mean, covariance = self._posterior()
-            self._solved = mean, np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        return self._solved
+        solved = self._solve()
+        return solved.mean, solved.sd
 
     def foresee(self, content: str) -> tuple[float, float]:
         """Posterior mean and standard deviation of a prompt that nothing was made by yet."""
-        row = self._covariances(content)
-        weights = self._gain()
-        mean = row @ weights @ self._evidence
-        variance = self._variance - row @ weights @ self._within @ row
-        return float(mean), math.sqrt(max(float(variance), 0.0))
+        row, solved = self._covariances(content), self._solve()
+        variance = self._variance - row @ solved.seen @ row
+        return float(row @ solved.told), math.sqrt(max(float(variance), 0.0))
 
     @property
     def _variance(self) -> float:
@@ -133,9 +144,14 @@ class PromptValues:
         alike = np.array([self._likeness(content, other) for other in self._contents], dtype=np.float64)
         return self._scale.level_sd**2 + self._scale.prompt_sd**2 * alike
 
-    def _posterior(self) -> tuple[Matrix, Matrix]:
-        weights = self._gain()
-        return self._prior @ weights @ self._evidence, self._prior - self._prior @ weights @ self._within @ self._prior
+    def _solve(self) -> _Solved:
+        """Solved anew once something was added or learned, as the cost is cubic in the number of prompts."""
+        if self._solved is None:
+            gain = self._gain()
+            told, seen = gain @ self._evidence, gain @ self._within
+            variance = self._variance - np.einsum("ij,jk,ik->i", self._prior, seen, self._prior, optimize=True)
+            self._solved = _Solved(told, seen, self._prior @ told, np.sqrt(np.maximum(variance, 0.0)))
+        return self._solved
 
     def _gain(self) -> Matrix:
         """(noise + within prior)^-1: with it, the prior covariance, which may be singular, need not be inverted."""

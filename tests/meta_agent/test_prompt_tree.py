@@ -153,3 +153,8 @@ def test_a_structured_prompt_is_read_back_and_its_revisions_differ_in_one_field(
     assert "key" not in {idea.part for idea in ideas}
     with pytest.raises(ValueError, match="part is 'wheels', wanted one of any"):
         Steer.from_text('{"operator": "any", "part": "wheels", "boldness": "usual", "parent": "usual"}')
+
+
+def test_prompts_do_not_become_more_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meta_agent.prompt_tree.MOST_PROMPTS", 20)
+    assert len(grown(0, 60, "flat").nodes) == 20
