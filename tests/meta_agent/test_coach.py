@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from meta_agent import guide
 from meta_agent.config import Config, load
 from meta_agent.errors import Interrupted
 from meta_agent.run import RunFolder
+from sandbox.calls import Call, Reply
+from sandbox.gateway import Gateway
 from sandbox.mock_llm import serve
 from sandbox.mock_script import Rule, Script
 
@@ -91,7 +94,17 @@ def judged(url: str, *overrides: str) -> Config:
     return configured(url, *TINY, *tree, judge, *overrides)
 
 
-def test_a_judge_that_always_prefers_one_place_does_not_change_which_prompt_is_worth_most(tmp_path: Path) -> None:
+def test_a_judge_that_always_prefers_one_place_does_not_change_which_prompt_is_worth_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = Gateway.submit
+
+    def in_turn(gateway: Gateway, call: Call) -> Future[Reply]:
+        future = submit(gateway, call)
+        future.exception()  # waits: replies are given in the order of asking, which is to be that of each run
+        return future
+
+    monkeypatch.setattr(Gateway, "submit", in_turn)
     best = {}
     for preferred in ("second", "first", "tie"):
         with serve(Script(rules=rules(preferred))) as server:
