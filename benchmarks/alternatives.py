@@ -2,6 +2,15 @@
 
     python benchmarks/alternatives.py configs/quickstart.yaml [--ways WAY ...] [--set KEY=VALUE ...]
 
+The tables of the README, each with `--set search.prompts.policy=fixed --set sandbox.backend=embedded`:
+
+* household: configs/quickstart.yaml --sealed 100 --set budget.evaluations=260
+* facts: configs/quickstart.yaml --sealed 40 --set name=facts --set stream.source=facts --set stream.settings={}
+  --set evaluation.protocol=inject --set search.seeds=[exprag,rag,memory_r1,arcmemo] --set budget.evaluations=200
+  --set final.validation_streams=2 --set final.line=0
+* permuted cooking: configs/textworld.yaml --sealed 20 --set name=permuted --set stream.settings.permuted=true
+  --set budget.evaluations=200 --set final.validation_streams=2 --set final.line=0
+
 For each seed, each way gets the config's whole budget of evaluations, search and confirmation included:
 
 * evolution: the config as it is;
