@@ -11,18 +11,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from design_space import DesignId
-from design_space.source import Fields, Problem, children, read
+from design_space.source import Children, Fields, Module, Problem, read
 from design_space.space import Value
 
 _SHINGLE = 5
 _TOKEN = re.compile(r"#[^\n]*|(\w+|[^\w\s])")
 _WORD = re.compile(r"\w+")
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUNCTIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
+_COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
+_BINDING = frozenset(
+    {
+        *_DEFINITIONS,
+        *_COMPREHENSIONS,
+        ast.Lambda,
+        ast.ExceptHandler,
+        ast.MatchAs,
+        ast.MatchStar,
+        ast.MatchMapping,
+        ast.Global,
+        ast.Nonlocal,
+    }
+)
+"""Nodes that bind names, or have names of their own; a `Name` aside."""
+_OUTER = frozenset({ast.Global, ast.Nonlocal})
 _SILENT = {"type_comment", "kind", "ctx", "type_ignores"}
 """Fields that say nothing of what a node means."""
 _TELLING, _NAMING = Fields(lambda name: name not in _SILENT), Fields(lambda name: name in ("id", "name", "rest"))
-_REFLECTION = {"locals", "vars", "eval", "exec"}
+_REFLECTION = {"locals", "vars", "eval", "exec", "__doc__"}
 _KNOWN_BASES = {"Memory", "ABC", "object", "Protocol", "NamedTuple", "Generic", "Enum", "StrEnum", "Exception"}
 
 
@@ -42,7 +58,7 @@ def fingerprint(source: str, params: Mapping[str, Value] | None = None) -> str:
         module = read(source)
         if isinstance(module, Problem):
             raise ValueError(str(module))
-        printer = _Printer(_Names(module.nodes))
+        printer = _Printer(_Names(module), module.children)
         printer.print(module.nodes[0], {})
     except (RecursionError, MemoryError) as error:
         raise ValueError("the source is nested too deeply") from error
@@ -100,39 +116,33 @@ class _Names:
         reflects: whether the module can see the names of its local variables, or its docstrings.
     """
 
-    def __init__(self, nodes: Sequence[ast.AST]) -> None:
-        bound: set[str] = set()
-        seen: set[str] = set()
-        self.keywords: set[str] = set()
-        self.outer: set[str] = set()
+    def __init__(self, module: Module) -> None:
+        bound, seen = set[str](), set[str]()
+        bare = {node.value for node in module.all(ast.Expr)}
+        for text in module.all(ast.Constant):
+            if isinstance(text.value, str) and text not in bare:
+                seen.update(_WORD.findall(text.value))
+        for match_ in module.all(ast.MatchClass):
+            seen.update(match_.kwd_attrs)
+        self.keywords = {node.arg for node in module.all(ast.keyword) if node.arg is not None}
+        self.outer = {name for node in module.all(ast.Global) for name in node.names}
+        for alias in module.all(ast.alias):
+            self.outer.update((*alias.name.split("."), alias.asname or ""))
         self.reflects = False
-        classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)} | _KNOWN_BASES
-        bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        for node in nodes:
-            match node:
-                case ast.Constant(value=str(text)) if id(node) not in bare:
-                    seen.update(_WORD.findall(text))
-                case ast.keyword(arg=str(name)):
-                    self.keywords.add(name)
-                case ast.MatchClass(kwd_attrs=names):
-                    seen.update(names)
-                case ast.Import() | ast.ImportFrom():
-                    parts = [part for alias in node.names for part in (*alias.name.split("."), alias.asname or "")]
-                    self.outer.update(parts)
-                case ast.Global(names=names):
-                    self.outer.update(names)
-                case ast.Name(id=name) if name in _REFLECTION or name == "__doc__":
-                    self.reflects = True
-                case ast.Attribute(attr="__doc__"):
-                    self.reflects = True
-                case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
-                    bound.add(name)
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    bound.add(name)
-                case ast.ClassDef(name=name, bases=bases, body=body):
-                    bound.add(name)
-                    if any(_base_name(base) not in classes for base in bases):
-                        seen.update(_bound_in(body))
+        for name in module.all(ast.Name):
+            self.reflects |= name.id in _REFLECTION
+            if isinstance(name.ctx, ast.Store):
+                bound.add(name.id)
+        for attribute in module.all(ast.Attribute):
+            self.reflects |= attribute.attr == "__doc__"
+            if isinstance(attribute.ctx, ast.Store):
+                bound.add(attribute.attr)
+        classes = {node.name for node in module.all(ast.ClassDef)}
+        bound.update(classes, (function.name for function in module.functions))
+        known = classes | _KNOWN_BASES
+        for node in module.all(ast.ClassDef):
+            if any(_base_name(base) not in known for base in node.bases):
+                seen.update(_bound_in(node.body, module.children))
         own = {name for name in bound if name.startswith("_") and "__" not in name and name != "_"}
         self.private = own - seen - self.keywords - self.outer
 
@@ -143,32 +153,29 @@ def _base_name(base: ast.expr) -> str:
     return base.id if isinstance(base, ast.Name) else ""
 
 
-def _bound_in(body: Iterable[ast.AST]) -> set[str]:
+def _bound_in(body: Iterable[ast.AST], children: Children) -> set[str]:
     """Return the names that these statements bind in their own scope."""
     names: set[str] = set()
     kept: set[str] = set()
     stack: list[ast.AST] = list(body)
     while stack:
         node = stack.pop()
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-                stack.extend(node.decorator_list)
-                continue
-            case ast.Lambda():
-                continue
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                stack.extend(n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-                continue
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                names.add(name)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                names.add(name)
-            case ast.MatchMapping(rest=str(name)):
-                names.add(name)
-            case ast.Global(names=outer) | ast.Nonlocal(names=outer):
-                kept.update(outer)
-        stack.extend(children(node))
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
+                names.add(node.id)
+        elif type(node) not in _BINDING:
+            stack += children[node]
+        elif isinstance(node, _DEFINITIONS):
+            names.add(node.name)
+            stack += node.decorator_list
+        elif type(node) in _COMPREHENSIONS:
+            stack += [inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr)]
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            kept.update(node.names)
+        elif not isinstance(node, ast.Lambda):
+            name = getattr(node, "rest" if isinstance(node, ast.MatchMapping) else "name")
+            names.update([name] if name else [])
+            stack += children[node]
     return names - kept
 
 
@@ -181,54 +188,57 @@ class _Printer:
         out: the pieces of what is printed.
     """
 
-    def __init__(self, names: _Names) -> None:
+    def __init__(self, names: _Names, children: Children) -> None:
         self._names = names
+        self._children = children
         self._private: dict[str, str] = {}
         self._depth = 0
         self.out: list[str] = []
 
     def print(self, node: Any, scope: Mapping[str, str]) -> None:
-        if isinstance(node, list):
+        kind = type(node)
+        if kind is list:
             self.out.append("[")
             for part in node:
                 self.print(part, scope)
             self.out.append("]")
-        elif isinstance(node, _FUNCTIONS):
+        elif kind in _FUNCTIONS:
             self._function(node, scope, scope)
-        elif isinstance(node, ast.ClassDef):
+        elif kind is ast.ClassDef:
             self._class(node, scope)
-        elif isinstance(node, _COMPREHENSIONS):
+        elif kind in _COMPREHENSIONS:
             targets = [generator.target for generator in node.generators]
-            self._fields(node, self._inner(scope, _ordered(targets, _bound_in(targets))))
+            self._fields(node, self._inner(scope, self._bound(targets)))
             self._depth -= 1
         elif isinstance(node, ast.AST):
             self._fields(node, scope)
         else:
-            self.out.append(f"{type(node).__name__}:{hex(node) if type(node) is int else repr(node)};")
+            self.out.append(f"{_told(node)};")
 
     def _fields(self, node: ast.AST, scope: Mapping[str, str]) -> None:
         out, kind = self.out, type(node)
         out.append(f"({kind.__name__} ")
         for name in _TELLING[kind]:
             value: Any = getattr(node, name, None)
-            if value is None or value == []:
-                if kind is ast.Constant and name == "value":
-                    out.append("value=None;")
+            if kind is ast.Constant:
+                out.append("value=None;" if value is None else f"value={_told(value)};")
+            elif value is None or value == []:
                 continue
-            out.append(f"{name}=")
-            if name == "body" and isinstance(value, list):
-                value = self._meaningful(value)
-            if isinstance(value, str) and kind is not ast.Constant:
-                out.append(f"{self._name(value, node, scope)};")
-            elif name == "names" and isinstance(node, ast.Global | ast.Nonlocal):
-                out.append("".join(f"{self._name(part, node, scope)};" for part in value))
+            elif type(value) is str:
+                out.append(f"{name}={self._name(value, node, scope)};")
             else:
-                self.print(value, scope)
+                out.append(f"{name}=")
+                if name == "names" and kind in _OUTER:
+                    out.append("".join(f"{self._name(part, node, scope)};" for part in value))
+                elif name == "body" and type(value) is list:
+                    self.print(self._meaningful(value), scope)
+                else:
+                    self.print(value, scope)
         out.append(")")
 
     def _class(self, node: ast.ClassDef, scope: Mapping[str, str]) -> None:
         """Print a class; what its body binds are attributes, which its methods do not see as variables."""
-        names = _bound_in(node.body)
+        names = _bound_in(node.body, self._children)
         own = {name: canonical for name, canonical in scope.items() if name not in names}
         self.out.append(f"(ClassDef {self._name(node.name, node, scope)};")
         for part in (node.bases, node.keywords, node.decorator_list):
@@ -263,7 +273,7 @@ class _Printer:
         self.print(arguments.defaults, scope)
         self.print([default or ast.Pass() for default in arguments.kw_defaults], scope)
         passed = [argument.arg for argument in (*listed, *starred)]
-        local = [name for name in _ordered(body, _bound_in(body)) if name not in passed]
+        local = [name for name in self._bound(body) if name not in passed]
         inner = self._inner(closure, [name for name in (*passed, *local) if name in local or name not in fixed])
         for name in fixed.intersection(passed):
             inner.pop(name, None)
@@ -272,6 +282,10 @@ class _Printer:
         self.print(body, inner)
         self.out.append(")")
         self._depth -= 1
+
+    def _bound(self, body: Sequence[ast.AST]) -> list[str]:
+        """The names that these bind in their own scope, in the order in which they first appear."""
+        return _ordered(body, _bound_in(body, self._children), self._children)
 
     def _inner(self, scope: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
         """Return `scope` with the names of a function inside it; counts one level down."""
@@ -297,7 +311,11 @@ class _Printer:
         return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
 
 
-def _ordered(nodes: Iterable[ast.AST], names: set[str]) -> list[str]:
+def _told(value: object) -> str:
+    return f"{type(value).__name__}:{hex(value) if type(value) is int else repr(value)}"
+
+
+def _ordered(nodes: Iterable[ast.AST], names: set[str], children: Children) -> list[str]:
     """Return these names in the order in which they first appear below these nodes."""
     order: dict[str, None] = {}
     stack = list(nodes)[::-1]
@@ -306,5 +324,5 @@ def _ordered(nodes: Iterable[ast.AST], names: set[str]) -> list[str]:
         for field in _NAMING[type(node)]:
             if (found := getattr(node, field)) in names:
                 order[found] = None
-        stack.extend(children(node)[::-1])
+        stack += children[node][::-1]
     return list(order)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from design_space import parts, source
@@ -45,7 +45,12 @@ class Gene:
     @classmethod
     def of(cls, part: str, values: Mapping[str, object] | None = None) -> Gene:
         """Raises ValueError for a parameter that the part does not have, or a value out of range."""
-        return cls(part, tuple(space_of_part(part).fill(values or {}).items()))
+        return cls(part, tuple(space_of_part(part).fill(values).items())) if values else _as_it_is(part)
+
+
+@cache
+def _as_it_is(part: str) -> Gene:
+    return Gene(part, tuple(space_of_part(part).fill({}).items()))
 
 
 def space_of_part(part: str) -> Space:
@@ -86,8 +91,10 @@ class Genome:
     @property
     def genes(self) -> dict[str, Gene]:
         """Every gene under the prefix that its parameters have in a composed design."""
-        slots: dict[str, Gene] = {slot: getattr(self, slot) for slot in SLOTS}
-        return {**{PREFIX[gene.part]: gene for gene in self.encoders}, **slots}
+        genes = {PREFIX[gene.part]: gene for gene in self.encoders}
+        for slot in SLOTS:
+            genes[slot] = getattr(self, slot)
+        return genes
 
     def with_gene(self, prefix: str, gene: Gene) -> Genome:
         """The same design with one gene replaced, or an encoder added."""

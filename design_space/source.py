@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeVar, cast
 
 from design_space.space import Choice, Float, Int, Parameter, Space, Value
 
@@ -43,6 +44,7 @@ _ENCODING = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _LEAVES = frozenset({"ctx", "op", "ops", "id", "attr", "arg", "kind", "level", "module", "type_comment"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+N = TypeVar("N", bound=ast.AST)
 
 
 class Fields(dict[type[ast.AST], tuple[str, ...]]):
@@ -58,6 +60,7 @@ class Fields(dict[type[ast.AST], tuple[str, ...]]):
 
 
 _INNER = Fields(lambda name: name not in _LEAVES)
+_INNER[ast.Constant] = ()  # its value is no node
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,33 +150,38 @@ def read(source: str) -> Module | Problem:
     tree = parse(source)
     if isinstance(tree, Problem):
         return tree
-    nodes, level = list[ast.AST](), list[ast.AST]([tree])
+    nodes, level, children = list[ast.AST](), list[ast.AST]([tree]), Children()
     for _ in range(MAX_DEPTH + 1):
         nodes += level
-        level = [inner for node in level for inner in children(node)]
+        level = [inner for node in level for inner in children[node]]
     if level:
         told = "an elif is a level, and so is a term of a long sum; split the code into functions"
         return Problem(_line_of(level), f"the code is nested more than {MAX_DEPTH} levels deep: {told}")
-    classes = sum(type(node) is ast.ClassDef for node in nodes)
-    if classes > MAX_CLASSES:
+    module = Module.read(nodes, children)
+    if (classes := len(module.all(ast.ClassDef))) > MAX_CLASSES:
         return Problem(0, f"{classes:,} classes, at most {MAX_CLASSES} are taken")
-    return Module.read(nodes)
+    return module
 
 
 def _line_of(nodes: Iterable[ast.AST]) -> int:
     return next((node.lineno for node in nodes if isinstance(node, ast.expr | ast.stmt)), 0)
 
 
-def children(node: ast.AST) -> list[ast.AST]:
-    """The nodes right below one; operators and contexts, which hold nothing, are left out."""
-    found = list[ast.AST]()
-    for name in _INNER[type(node)]:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            found.append(value)
-        elif isinstance(value, list):
-            found += [one for one in value if isinstance(one, ast.AST)]
-    return found
+class Children(dict[ast.AST, Sequence[ast.AST]]):
+    """The nodes right below one, found once; operators and contexts, which hold nothing, are left out."""
+
+    def __missing__(self, node: ast.AST) -> Sequence[ast.AST]:
+        names = _INNER[type(node)]
+        if not names:
+            return ()
+        found = self[node] = list[ast.AST]()
+        for name in names:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                found += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST):
+                found.append(value)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +189,26 @@ class Module:
     """What the checks need to know of a module.
 
     Attributes:
-        nodes: of the tree, which is the first, outer ones first.
+        nodes: of the tree, which is the first, outer ones first; kinds: the same by kind.
+        children: of each node.
         origins: local name -> the full name of what it was imported as.
         classes: the classes that are visible at the module's top level.
+        spaces: those that `read_space` has read already.
     """
 
     nodes: Sequence[ast.AST]
+    kinds: Mapping[type[ast.AST], Sequence[ast.AST]]
+    children: Children
     origins: Mapping[str, str]
     classes: Mapping[str, Class]
+    spaces: dict[ast.expr, Space] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, nodes: Sequence[ast.AST]) -> Module:
-        tree, origins = nodes[0], dict[str, str]()
+    def read(cls, nodes: Sequence[ast.AST], children: Children) -> Module:
+        tree, origins, kinds = nodes[0], dict[str, str](), dict[type[ast.AST], list[ast.AST]]()
         assert isinstance(tree, ast.Module)
         for node in nodes:
+            kinds.setdefault(type(node), []).append(node)
             if isinstance(node, ast.ImportFrom) and not node.level:
                 for alias in node.names:
                     origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
@@ -203,10 +217,20 @@ class Module:
                     head = alias.name.partition(".")[0]
                     origins[alias.asname or head] = alias.name if alias.asname else head
         classes: dict[str, Class] = {}
-        for statement in statements(tree.body):
+        for statement in statements(tree.body, children):
             if isinstance(statement, ast.ClassDef):
-                classes[statement.name] = Class.read(statement)
-        return cls(nodes, origins, classes)
+                classes[statement.name] = Class.read(statement, children)
+        return cls(nodes, kinds, children, origins, classes)
+
+    def all(self, kind: type[N]) -> Sequence[N]:
+        """The nodes of one kind."""
+        return cast(Sequence[N], self.kinds.get(kind, ()))
+
+    @property
+    def functions(self) -> Iterator[Function]:
+        """Those that are defined anywhere in it, methods too."""
+        yield from self.all(ast.FunctionDef)
+        yield from self.all(ast.AsyncFunctionDef)
 
     def name_of(self, node: ast.expr) -> str | None:
         """The last part of the name of what `node` refers to, as it was imported; None if it is no name."""
@@ -292,9 +316,9 @@ class Class:
         return self.node.name
 
     @classmethod
-    def read(cls, node: ast.ClassDef) -> Class:
+    def read(cls, node: ast.ClassDef, children: Children) -> Class:
         made = cls(node)
-        for statement in statements(node.body):
+        for statement in statements(node.body, children):
             if isinstance(statement, Function):
                 made.names.add(statement.name)
                 made.methods[statement.name] = statement
@@ -311,14 +335,14 @@ class Class:
         return made
 
 
-def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+def statements(body: Iterable[ast.stmt], children: Children) -> Iterator[ast.stmt]:
     """The statements of a body, with those under `if`, `try` and `with`, but not inside functions and classes."""
     waiting = deque(body)
     while waiting:
         statement = waiting.popleft()
         yield statement
         if not isinstance(statement, Function | ast.ClassDef):
-            below = children(statement)
+            below = children[statement]
             inner = [node for node in below if isinstance(node, ast.stmt)]
             inner += [node for handler in below if isinstance(handler, ast.ExceptHandler) for node in handler.body]
             waiting.extendleft(reversed(inner))
@@ -330,6 +354,8 @@ def read_space(node: ast.expr, module: Module) -> Space:
     Raises:
         ValueError: it is something else; the message is for the author.
     """
+    if node in module.spaces:
+        return module.spaces[node]
     wrong = "SPACE is not a Space(...) call with literal ranges, as in Space(k=Int(1, 20, 5), floor=Float(0, 1, 0.3))"
     if not isinstance(node, ast.Call) or module.name_of(node.func) != "Space" or node.args:
         raise ValueError(wrong)
@@ -341,9 +367,10 @@ def read_space(node: ast.expr, module: Module) -> Space:
             raise ValueError(f"a parameter of SPACE cannot be named {keyword.arg!r}")
         parameters[keyword.arg] = _parameter(keyword.arg, keyword.value, module, wrong)
     try:
-        return Space(**parameters)
+        space = module.spaces[node] = Space(**parameters)
     except ValueError as error:
         raise ValueError(f"SPACE: {cut(str(error), 300)}") from error
+    return space
 
 
 def _parameter(name: str, node: ast.expr, module: Module, wrong: str) -> Parameter:

@@ -172,19 +172,20 @@ def _foreign_problems(design: Class, module: Module) -> Iterator[Problem]:
 
 
 def _imports(module: Module) -> Iterator[Problem]:
-    for node in module.nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _import(node.lineno, alias.name, f"import {alias.name}")
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            yield Problem(node.lineno, "a relative import; a design is one module, import from design_space by name")
-        elif isinstance(node, ast.ImportFrom):
-            origin = node.module or ""
-            for alias in node.names:
-                whole = f"{origin}.{alias.name}"
-                looked_up = whole if whole in REFUSED_MODULES else origin
-                told = list(_import(node.lineno, looked_up, f"from {origin} import {alias.name}"))
-                yield from told or _member(node.lineno, origin, alias.name)
+    for node in module.all(ast.Import):
+        for alias in node.names:
+            yield from _import(node.lineno, alias.name, f"import {alias.name}")
+    for member in module.all(ast.ImportFrom):
+        if member.level:
+            told = "a relative import; a design is one module, import from design_space by name"
+            yield Problem(member.lineno, told)
+            continue
+        origin = member.module or ""
+        for alias in member.names:
+            whole = f"{origin}.{alias.name}"
+            looked_up = whole if whole in REFUSED_MODULES else origin
+            refused = list(_import(member.lineno, looked_up, f"from {origin} import {alias.name}"))
+            yield from refused or _member(member.lineno, origin, alias.name)
 
 
 def _import(line: int, module: str, text: str) -> Iterator[Problem]:
@@ -211,14 +212,13 @@ def _member(line: int, module: str, name: str) -> Iterator[Problem]:
 
 
 def _calls(module: Module) -> Iterator[Problem]:
-    own = {node.name for node in module.nodes if isinstance(node, Function)} | set(module.origins)
-    for node in module.nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            name = node.func.id
-            if name in REFUSED_CALLS and name not in own:
-                yield Problem(node.lineno, f"`{name}()` is not allowed; {REFUSED_CALLS[name]}")
-        elif isinstance(node, ast.Attribute):
-            yield from _attribute(node, module)
+    own = {function.name for function in module.functions} | set(module.origins)
+    for node in module.all(ast.Call):
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name in REFUSED_CALLS and name not in own:
+            yield Problem(node.lineno, f"`{name}()` is not allowed; {REFUSED_CALLS[name]}")
+    for attribute in module.all(ast.Attribute):
+        yield from _attribute(attribute, module)
 
 
 def _attribute(node: ast.Attribute, module: Module) -> Iterator[Problem]:

@@ -195,15 +195,15 @@ def _nudge(parameter: Parameter, value: Value, rng: np.random.Generator) -> Valu
     low, high, now = float(parameter.low), float(parameter.high), float(value)
     if parameter.log:
         low, high, now = np.log(low), np.log(high), np.log(now)
-    moved = float(np.clip(now + rng.normal(0.0, STEP) * (high - low), low, high))
+    moved = _within(now + rng.normal(0.0, STEP) * (high - low), low, high)
     moved = float(np.exp(moved)) if parameter.log else moved
     if not isinstance(parameter, Int):
         # Three digits are as much as any score can tell apart, and keep the source readable.
-        return parameter.check(float(np.clip(float(f"{moved:.3g}"), parameter.low, parameter.high)))
+        return parameter.check(_within(float(f"{moved:.3g}"), parameter.low, parameter.high))
     near = round(moved)
     if near == value:
         near += 1 if rng.random() < 0.5 else -1
-    return int(np.clip(near, parameter.low, parameter.high))
+    return int(_within(near, parameter.low, parameter.high))
 
 
 def _random_gene(part: str, rng: np.random.Generator) -> Gene:
@@ -218,8 +218,12 @@ def _sample(parameter: Parameter, rng: np.random.Generator) -> Value:
     low, high = float(parameter.low), float(parameter.high)
     drawn = float(np.exp(rng.uniform(np.log(low), np.log(high)))) if parameter.log else float(rng.uniform(low, high))
     if isinstance(parameter, Int):
-        return int(np.clip(round(drawn), parameter.low, parameter.high))
-    return float(np.clip(float(f"{drawn:.3g}"), low, high))
+        return int(_within(round(drawn), parameter.low, parameter.high))
+    return _within(float(f"{drawn:.3g}"), low, high)
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return float(min(max(value, low), high))
 
 
 def _pick(options: Sequence[T], rng: np.random.Generator) -> T:

@@ -40,6 +40,7 @@ from meta_agent.pool import Pool, never
 from meta_agent.population import Population
 from meta_agent.progress import Progress, Watcher
 from meta_agent.prompt_tree import Prompts
+from meta_agent.prompt_values import Likeness
 from meta_agent.proposer import BatchProposer, Proposer
 from meta_agent.record import Interruptible
 from meta_agent.search import Search
@@ -78,7 +79,7 @@ def make_search(config: Config, llm: BatchProposer | None = None) -> Search:
 def make_prompts(config: Config) -> dict[str, Prompts]:
     """The prompts of each proposer that takes any, as yet the first one of each."""
     told, shares = config.search.prompts, config.search.proposers
-    roots = {
+    roots: dict[str, tuple[str, float, Likeness]] = {
         "compose": (steer.Steer().to_text(), shares.compose, steer.likeness),
         "llm": (guide.root(), shares.llm, guide.likeness),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -246,18 +247,25 @@ class InsightStore:
 
 
 class _View:
-    """Insights as they are compared: made once for many questions.
-
-    Attributes:
-        effects: what each is believed to be worth, in reward units; right: how probably its claim is right.
-    """
+    """Insights as they are compared: made once for many questions."""
 
     def __init__(self, insights: tuple[Insight, ...]) -> None:
         self.insights = insights
         self.likeness = Likeness([one.text for one in insights], [one.situation for one in insights])
-        self.effects: Vector = np.array([one.effect.mean for one in insights], dtype=np.float64)
-        self.right: Vector = np.array([one.right for one in insights], dtype=np.float64)
-        self._confirmed: Vector = np.array([one.confirmed for one in insights], dtype=np.float64)
+
+    @cached_property
+    def effects(self) -> Vector:
+        """What each is believed to be worth, in reward units."""
+        return np.array([one.effect.mean for one in self.insights], dtype=np.float64)
+
+    @cached_property
+    def right(self) -> Vector:
+        """How probably the claim of each is right."""
+        return np.array([one.right for one in self.insights], dtype=np.float64)
+
+    @cached_property
+    def _confirmed(self) -> Vector:
+        return np.array([one.confirmed for one in self.insights], dtype=np.float64)
 
     def same(self, lesson: Lesson) -> Insight | None:
         """The insight that says what a lesson says; None if none does."""

@@ -69,6 +69,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 assert tuple(OPTIONS) == tuple(field.name for field in fields(Steer))
 
 
+@lru_cache(maxsize=65_536)
 def likeness(a: str, b: str) -> float:
     """The share of the fields in which two prompts agree."""
     ours, theirs = Steer.from_text(a), Steer.from_text(b)
