@@ -177,10 +177,14 @@ class Repository:
             return ()
         self._clear_stale_locks()
         known, self._known = self.refs() if self._known is None else self._known, None
-        new = self._new_entries(entries, known)
+        main, sequence = self._main()
+        new = self._new_entries(entries, known, sequence)
         if new:
             known |= self._import(new, known)
-        self._name([known[card.id] for card, _ in entries], [card.id for card, _ in entries])
+        commits = {card.id: known[card.id] for card, _ in entries}
+        # What is new comes after all that was there; of what a crash left there, git is asked.
+        latest = known[new[-1][0].id] if len(new) == len(commits) else self._latest([*main, *commits.values()])
+        self._name(commits, latest)
         self._repack()
         added = {card.id for card, _ in new}
         reports = []
@@ -190,12 +194,25 @@ class Repository:
         self._known = known
         return tuple(reports)
 
+    def _main(self) -> tuple[list[str], int]:
+        """Return the commit that `main` points to and its design's sequence number; none and -1 at first."""
+        told = self._run("for-each-ref", "--format=%(objectname) %(committerdate:unix)", "refs/heads/main").split()
+        return ([told[0].decode()], int(told[1]) - EPOCH) if told else ([], -1)
+
+    def _latest(self, commits: Sequence[str]) -> str:
+        """Return the one with the highest sequence number."""
+        told = self._run("rev-list", "--no-walk=sorted", "--max-count=1", *dict.fromkeys(commits), "--")
+        return told.decode().strip()
+
+    @staticmethod
     def _new_entries(
-        self, entries: Sequence[tuple[Card, Design]], known: Mapping[DesignId, str]
+        entries: Sequence[tuple[Card, Design]], known: Mapping[DesignId, str], latest: int
     ) -> list[tuple[Card, Design]]:
-        """Return the entries that are not here yet, each design once, after checking all of them."""
-        newest = self._run("for-each-ref", "--format=%(committerdate:unix)", "refs/heads/main").strip()
-        latest = int(newest) - EPOCH if newest else -1
+        """Return the entries that are not here yet, each design once, after checking all of them.
+
+        Args:
+            latest: sequence number of the last design before them.
+        """
         new: dict[DesignId, tuple[Card, Design]] = {}
         for card, design in entries:
             if card.id != design.id or dict(card.params) != dict(design.params):
@@ -230,16 +247,12 @@ class Repository:
             raise ArchiveUnwritable(f"git fast-import named {len(commits)} commits, wanted {len(marks)}")
         return dict(zip(marks, commits, strict=True))
 
-    def _name(self, commits: Sequence[str], ids: Sequence[DesignId]) -> None:
+    def _name(self, commits: Mapping[DesignId, str], latest: str) -> None:
         """Point `main` to the latest design, tag the batch (a plain `git clone` brings tags along), pack the refs.
 
         All of it also follows from what is there, so that committing a batch again completes what a crash cut short.
         """
-        main = self._run("for-each-ref", "--format=%(objectname)", "refs/heads/main").decode().split()
-        walk = ["rev-list", "--no-walk=sorted", "--max-count=1", *main, *dict.fromkeys(commits), "--"]
-        latest = self._run(*walk).decode().strip()
-        updates = {f"refs/tags/{id_}": commit for id_, commit in zip(ids, commits, strict=True)}
-        updates["refs/heads/main"] = latest
+        updates = {f"refs/tags/{id_}": commit for id_, commit in commits.items()} | {"refs/heads/main": latest}
         with tempfile.TemporaryFile() as stream:
             stream.writelines(f"update {ref} {commit}\n".encode() for ref, commit in updates.items())
             stream.seek(0)
