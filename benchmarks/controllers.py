@@ -16,7 +16,9 @@ claimed or not. All that is paid for out of the same episodes; `Search` does the
 Told, over seeds and landscapes: the true worth of the chosen design, and of its gain over the best first design the
 share of what an oracle gains, twice: `made` is the best design that the procedure itself made, so that it measures the
 choice alone; `seen` is told by a procedure that sees the truth of each design for the price of one stream and always
-changes the best. Optimism is the reported score less the truth; coverage: how often the reported interval holds it.
+changes the best. `without noise` is our procedure itself, were each score the truth: what it lacks of the oracle is the
+price of looking twice, what we lack of it is that of noise. Optimism is the reported score less the truth; coverage:
+how often the reported interval holds it.
 Differences are paired by landscape and seed; intervals are over seeds, landscapes averaged.
 """
 
@@ -57,7 +59,7 @@ class Procedure:
     Attributes:
         selection: its name, in `rivals`.
         ours: see above; otherwise a peer's.
-        rungs, keep: of ours.
+        rungs, keep: of ours; noisy: whether it sees scores, not the truth.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Procedure:
     ours: bool
     rungs: tuple[int, ...] = RUNGS
     keep: float = KEEP
+    noisy: bool = True
 
 
 PROCEDURES = (
@@ -89,6 +92,7 @@ PROCEDURES = (
     ),
     Procedure("ours, thompson", "thompson", True),
     Procedure("ours, thompson, all see 3", "thompson", True, (SEEN,)),
+    Procedure("ours, thompson, without noise", "thompson", True, noisy=False),
 )
 
 
@@ -120,7 +124,7 @@ class Run:
     def __init__(self, procedure: Procedure, generator: str, seed: int, streams: int) -> None:
         self._procedure = procedure
         self._streams = streams
-        self._world = World(generator, seed)
+        self._world = World(generator, seed, procedure.noisy)
         self._rng = np.random.default_rng([seed, 9])
         self._beliefs = Beliefs()
         self._children: list[int] = []

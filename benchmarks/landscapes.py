@@ -178,15 +178,19 @@ class World:
 
     Equal seeds have equal landscapes and streams, whatever is asked of them.
 
+    Args:
+        noisy: otherwise a score is the design's worth.
+
     Attributes:
         things: all designs; spent: streams seen, all designs together.
     """
 
-    def __init__(self, generator: str, seed: int) -> None:
+    def __init__(self, generator: str, seed: int, noisy: bool = True) -> None:
         self.landscape: Landscape
         made = Null if generator == "null" else GENERATORS[generator]
         self.landscape = made() if generator == "null" else made(np.random.default_rng([seed, 0]))  # type: ignore[call-arg]
         self._seed = seed
+        self._noisy = noisy
         self._eases: dict[int, float] = {}
         self._rng = np.random.default_rng([seed, 2])
         self._dear = np.random.default_rng([seed, 4])
@@ -211,6 +215,9 @@ class World:
             if not one.works:
                 one.scores[stream] = 0.0
                 return False
+            if not self._noisy:
+                one.scores[stream] = one.worth
+                continue
             chance = _clip(one.worth + self._ease(stream) + float(self._rng.normal(0.0, WHIM_SD)))
             one.scores[stream] = float(self._rng.binomial(TASKS, chance)) / TASKS
         return one.works
