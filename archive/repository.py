@@ -142,7 +142,7 @@ class Repository:
         self._known: dict[DesignId, str] | None = None  # what `refs` says, as long as only this writer writes
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             if read_only:
-                raise ArchiveMissing(f"no design repository at {self.folder}", hint="is this the folder of a run?")
+                raise ArchiveMissing(f"no design repository at {self.folder}")
             self._create()
         self._run("rev-parse", "--git-dir")
 

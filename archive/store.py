@@ -48,7 +48,7 @@ class Store:
         self.read_only = read_only
         self._failed = False
         if read_only and not self.path.is_file():
-            raise ArchiveMissing(f"no ledger at {self.path}", hint="is this the folder of a run?")
+            raise ArchiveMissing(f"no ledger at {self.path}")
         if check and not read_only:
             check_wal(self.path.with_name(self.path.name + "-wal"))
         with self._translated():

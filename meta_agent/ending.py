@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveUnwritable, UnknownDesign
+from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveMissing, ArchiveUnwritable, UnknownDesign
 from meta_agent.errors import MnemogenError
 from meta_agent.terminal import say
 from sandbox.backend import SandboxUnavailable
@@ -32,6 +32,8 @@ def ending() -> Iterator[None]:
         _end(str(error), error.hint, 5)
     except ModelFault as error:
         _end(str(error), error.hint, 6)
+    except ArchiveMissing as error:
+        _end(str(error.args[0]), "`mnemogen fsck RUN` says what is left, `mnemogen resume RUN` goes on", 2)
     except ArchiveFull as error:
         _end(str(error.args[0]), error.hint or "free some space; `mnemogen resume` goes on", 2)
     except (ArchiveDamaged, ArchiveUnwritable) as error:

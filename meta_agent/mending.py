@@ -52,7 +52,7 @@ def fsck(
             say(line, out)
     if damage:
         hint = "what was copied aside may still be of use" if repair else f"`mnemogen fsck {name} --repair` mends it"
-        raise Damaged(f"{folder.path} is damaged{' still' if repair else ''}, see the {len(damage)} lines above", hint)
+        raise Damaged(f"{folder.path} is damaged{' still' if repair else ''}, see above ({len(damage)} found)", hint)
     if not as_json:
         say(f"{folder.path}: sound", out)
 

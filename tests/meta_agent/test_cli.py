@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,8 @@ class Wrong(Memory):
         (("show", "small", "nobody"), "nobody"),
         (("show", "smal"), "there is no run 'smal'"),
         (("diff", "small", "winner", "zzzz"), "zzzz"),
+        (("status", "bare"), "mnemogen fsck RUN"),
+        (("report", "bare"), "no ledger at"),
         (("check", "broken.py"), "line 3"),
         (("check", "contractless.py", "--backend", "embedded"), "wanted design_space.Recall"),
         (("check", "absent.py"), "cannot read the design"),
@@ -165,6 +168,8 @@ class Wrong(Memory):
 def test_bad_input_gets_one_clear_message_and_code_2(place: Path, arguments: tuple[str, ...], told: str) -> None:
     (place / "broken.py").write_text(BROKEN)
     (place / "contractless.py").write_text(CONTRACTLESS)
+    (place / "runs" / "bare").mkdir(exist_ok=True)
+    shutil.copy(place / "runs" / "small" / "config.yaml", place / "runs" / "bare")
     before = kept(place / "runs" / "small")
     done = mnemogen(*arguments, cwd=place)
     assert done.returncode == 2, (done.stdout, done.stderr)
