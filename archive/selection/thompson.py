@@ -23,15 +23,17 @@ class Thompson:
 
     Plain Thompson sampling (breadth 1) is made for a search without end: where designs are many and alike, the highest
     of their draws is mostly that of one of which little is known, and a search of some hundred designs ends before that
-    pays. Always the best (breadth 0) gets stuck in a long one. `benchmarks/controllers.py` compares them.
+    pays. Always the best (breadth 0) gets stuck. Where children are much like their parents a quarter is best
+    (`benchmarks/controllers.py`), where a change of one part makes or breaks a design it is too narrow
+    (`benchmarks/alternatives.py`, household); a half is near the best of both.
 
     Attributes:
         breadth: share of each standard deviation that is drawn with, at least 0.
-        discount: at .1, 20 children cost about a third of the spread; 0 is none.
+        discount: at .25, 6 children cost about half the spread; 0 is none.
     """
 
-    breadth: float = 0.25
-    discount: float = 0.1
+    breadth: float = 0.5
+    discount: float = 0.25
 
     def choose(self, candidates: Candidates, count: int, rng: np.random.Generator) -> list[Choice]:
         check_request(candidates, count)
