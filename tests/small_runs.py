@@ -28,6 +28,7 @@ from sandbox.inprocess import InProcessBackend
 PROJECT = Path(__file__).parents[1]
 SMALL = (
     "name=small",
+    "seed=0",
     "sandbox.backend=embedded",
     "stream.settings={tasks_count: 6, max_steps: 12}",
     "search.seeds=[exprag, memento]",
