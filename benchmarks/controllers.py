@@ -88,6 +88,7 @@ PROCEDURES = (
             "cells",
             "greedy",
             "plain thompson",
+            "narrow thompson",
         )
     ),
     Procedure("ours, thompson", "thompson", True),

@@ -115,6 +115,7 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 OURS: dict[str, Callable[[], Selection]] = {
     "thompson": Thompson,
     "plain thompson": lambda: Thompson(breadth=1.0, discount=0.0),
+    "narrow thompson": lambda: Thompson(breadth=0.25, discount=0.1),
     "greedy": Greedy,
     "alma": Alma,
     "random": Uniform,
