@@ -191,7 +191,7 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(tmp_path: Path) -> None:
         free = ("budget.dollars=7", "budget.wall_seconds=null", "workers.count=3", "sandbox.prestart=0", "name=moved")
         check_unchanged(ledger, load(QUICKSTART, free))
         for override, told in (
-            ("seed=5", "config.yaml says seed: 5, the run was begun with 0"),
+            ("seed=5", f"config.yaml says seed: 5, the run was begun with {began.seed}"),
             ("budget.evaluations=249", "budget.evaluations: 249"),
             ("stream.settings={tasks_count: 3}", "stream.settings"),
             ("search.rungs=[1, 2]", "search.rungs"),
