@@ -33,7 +33,7 @@ def ending() -> Iterator[None]:
     except ModelFault as error:
         _end(str(error), error.hint, 6)
     except ArchiveMissing as error:
-        _end(str(error.args[0]), "`mnemogen fsck RUN` says what is left, `mnemogen resume RUN` goes on", 2)
+        _end(str(error.args[0]), "`mnemogen fsck RUN` says what is left and what can be made anew", 2)
     except ArchiveFull as error:
         _end(str(error.args[0]), error.hint or "free some space; `mnemogen resume` goes on", 2)
     except (ArchiveDamaged, ArchiveUnwritable) as error:
