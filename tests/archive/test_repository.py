@@ -192,6 +192,19 @@ def test_same_design_is_adopted(tmp_path: Path) -> None:
     assert whole.refs() == repository.refs()
 
 
+def test_main_is_the_latest_design_though_a_crash_left_only_that_one_of_a_batch(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "archive.git")
+    entries = [entry(0), entry(1)]
+    repository.commit(entries)
+    refs = repository.refs()
+    git(repository.folder, "update-ref", "-d", f"refs/designs/{entries[0][0].id}")
+    git(repository.folder, "update-ref", "-d", "refs/heads/main")
+    again = Repository(repository.folder)
+    assert [report.new for report in again.commit(entries)] == [True, False]
+    assert again.refs() == refs
+    assert git(repository.folder, "rev-parse", "main").strip() == refs[entries[1][0].id]
+
+
 def test_parent_must_exist_and_nothing_is_written(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "archive.git")
     orphan = entry(1, parents=[DesignId("0123456789abcdef")])
