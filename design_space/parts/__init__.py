@@ -1,5 +1,6 @@
 """Parts of modular memories. What is imported here is what a composed design (or a model that writes one) may use."""
 
+from design_space.parts.effects import EffectEncoder
 from design_space.parts.encoders import Encoder, FactEncoder, NoteEncoder, RuleEncoder, StepEncoder, TrajectoryEncoder
 from design_space.parts.entries import Entry
 from design_space.parts.keys import BothKey, GoalKey, Key, ObjectKey, SituationKey
@@ -14,6 +15,7 @@ __all__ = [
     "CausalCredit",
     "Cosine",
     "Credit",
+    "EffectEncoder",
     "Encoder",
     "Entry",
     "FactEncoder",

@@ -295,14 +295,15 @@ def generalise(lines: Sequence[str]) -> list[str]:
     """
     split = [line.split() for line in lines]
     for name in "xyz":
-        run = _common_run(split)
+        run = common_run(split)
         if run is None:
             break
         split = [_replace(parts, run, f"{{{name}}}") for parts in split]
     return [" ".join(parts) for parts in split]
 
 
-def _common_run(split: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
+def common_run(split: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
+    """The longest run of up to three words that two or more of the lines share, the earliest of these; None if none."""
     for length in (3, 2, 1):
         counts: dict[tuple[str, ...], set[int]] = {}
         for i, parts in enumerate(split):

@@ -20,6 +20,7 @@ from design_space.parts import (
     BothKey,
     CausalCredit,
     Cosine,
+    EffectEncoder,
     Entry,
     FactEncoder,
     Fifo,
@@ -42,6 +43,7 @@ from design_space.parts import (
     Utility,
     UtilityPruning,
 )
+from design_space.parts.effects import kind_of, stem_of
 from design_space.parts.encoders import generalise
 from design_space.parts.entries import Baseline, Learner, returns
 from design_space.space import Space
@@ -145,6 +147,68 @@ def test_a_fact_speaks_for_the_action_after_which_a_thing_came_into_view() -> No
     assert ("cup", "go to bed") not in facts
     again = {(e.objects, e.action): e for e in encoder.encode(walk)}
     assert again["cup", "go to desk"].value >= facts["cup", "go to desk"].value
+
+
+def cooked(thing: str, tool: str, came_out: str, reward: float = 0.0) -> Episode:
+    """A task in which the recipe is read, and then one thing is cooked: the last action of it all."""
+    here = f"at kitchen\ncarrying raw {thing}\ncarrying knife"
+    read = step(here, "read book", f"Directions:\nfry the {thing}\nroast the {thing}")
+    return episode(read, step(here, f"cook {thing} with {tool}", f"You {came_out} the {thing}.", reward))
+
+
+def spoken(entries: list[Entry]) -> dict[tuple[str, str], Entry]:
+    return {(e.situation, e.action): e for e in entries}
+
+
+def test_an_effect_is_learned_from_what_is_seen_though_nothing_was_earned() -> None:
+    encoder = EffectEncoder()
+    encoder.encode(cooked("carrot", "stove", "roasted"))
+    said = spoken(encoder.encode(cooked("red apple", "oven", "fried")))
+    assert said["fry {x}", "cook {x} oven"].value > 0.5 > said["fry {x}", "cook {x} stove"].value
+    assert said["roast {x}", "cook {x} stove"].value > 0.5 > said["roast {x}", "cook {x} oven"].value
+    assert said["fry {x}", "cook {x} oven"].text == "fry {x}: cook {x} oven (1 of 1 times)"
+    assert said["fry {x}", "cook {x} oven"].objects.split() == ["fry"]
+    assert len(said) == 4, "reading changes nothing, and says nothing"
+
+
+def test_an_effect_that_failed_to_come_speaks_against_the_action() -> None:
+    encoder = EffectEncoder()
+    washed = episode(
+        step("at sink\ncarrying cup", "clean cup with sink", "Nothing happens."),
+        step("at sink\ncarrying cup", "go to bath"),
+        step("at bath\ncarrying cup", "clean cup with bath", "It is clean."),
+        step("at bath\ncarrying clean cup", "go to desk"),
+        goal="bring the cup to the desk\nthe cup must be clean",
+    )
+    said = spoken(encoder.encode(washed))
+    assert said["{x} must clean", "clean {x} bath"].value > 0.5 > said["{x} must clean", "clean {x} sink"].value
+    assert {action for _, action in said} == {"clean {x} bath", "clean {x} sink"}
+
+
+def test_what_holds_of_a_kind_of_things_is_told_apart_from_what_holds_of_all() -> None:
+    encoder = EffectEncoder("both", doubt=0.5)
+    for thing in ("carrot", "red onion", "white onion"):
+        encoder.encode(cooked(thing, "oven", "fried"))
+    said = spoken(encoder.encode(cooked("green apple", "oven", "roasted")))
+    assert said["fry {x}", "cook {x} oven"].value > said["fry {x} apple", "cook {x} apple oven"].value
+    assert said["roast {x} apple", "cook {x} apple oven"].value > said["roast {x}", "cook {x} oven"].value
+    assert said["fry carrot", "cook carrot oven"].value > said["fry {x}", "cook {x} oven"].value
+    assert {e.text for e in EffectEncoder("kind").encode(cooked("red onion", "oven", "fried"))} == {
+        "fry {x} onion: cook {x} onion oven (1 of 1 times)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [("fry", "fried"), ("roast", "roasted"), ("chop", "chopped"), ("dice", "diced"), ("grill", "grilled")],
+)
+def test_a_verb_and_the_state_that_it_brings_about_have_one_stem(word: str, state: str) -> None:
+    assert stem_of(word) == stem_of(state)
+
+
+def test_short_words_stay_apart() -> None:
+    assert len({stem_of(word) for word in ("red", "hot", "bed", "cold", "clean", "ice")}) == 6
+    assert (kind_of("red hot pepper"), kind_of("carrot")) == ("{x} pepper", "carrot")
 
 
 WORDS = st.lists(st.sampled_from(["ab", "cd", "ef", "gh", "ij"]), min_size=1, max_size=5).map(" ".join)
@@ -290,7 +354,7 @@ class Composed(ModularMemory):
     RETRIEVE = "step"
 
     def compose(self, p: Mapping[str, Any]) -> Parts:
-        encoders = (TrajectoryEncoder(), StepEncoder(), RuleEncoder(level="both"), FactEncoder())
+        encoders = (TrajectoryEncoder(), StepEncoder(), RuleEncoder(level="both"), EffectEncoder("both"), FactEncoder())
         return Parts(encoders, BothKey(), RankFusion(self.kit), QValue(), CausalCredit(), MergeSimilar(0.6, 20))
 
 
@@ -335,7 +399,7 @@ def test_a_restored_memory_goes_on_exactly_as_the_original(past: Any, future: An
 def test_all_parts_that_keep_state_of_their_own_say_so() -> None:
     assert isinstance(CausalCredit(), Learner)
     assert isinstance(MergeSimilar(), Learner)
-    assert all(isinstance(kind(), Learner) for kind in (StepEncoder, RuleEncoder, FactEncoder))
+    assert all(isinstance(kind(), Learner) for kind in (StepEncoder, RuleEncoder, EffectEncoder, FactEncoder))
     assert not isinstance(TrajectoryEncoder(), Learner)
 
 
@@ -373,4 +437,5 @@ def test_notes_quote_a_dialogue_and_leave_small_talk_out(unit: str, texts: list[
 def test_a_dialogue_teaches_no_rules_and_no_facts_of_actions() -> None:
     assert [entry.text for entry in StepEncoder(admit="gains").encode(TALK)] == [s.observation for s in TALK.steps]
     assert RuleEncoder().encode(TALK) == []
+    assert EffectEncoder().encode(TALK) == []
     assert FactEncoder().encode(TALK) == []
