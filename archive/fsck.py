@@ -197,7 +197,8 @@ class Examination:
                     self._tell("refs", packed, f"{ref}: {problem}")
                 else:
                     told = f"commit {commit} of design {id_} has no row in the ledger"
-                    self._tell("refs", self.repository, told, True, "`mnemogen resume` adopts it")
+                    first = ", after the ledger's repair," if self._found("ledger") else ""
+                    self._tell("refs", self.repository, told, True, f"`mnemogen resume`{first} adopts it")
             elif not ref.startswith(DESIGNS) and commit not in self.store.objects:
                 self._tell("refs", packed, f"{ref} names {commit}, which is not there")
         latest = max((v for v in self.rows.values("designs")), key=lambda v: str(v[0]).zfill(20), default=None)

@@ -449,6 +449,15 @@ def test_lost_rows_of_designs_come_back_from_their_commits(intact: Run, tmp_path
     assert rows_of(place) == intact.rows
 
 
+def test_a_commit_is_adopted_only_once_there_is_a_ledger_to_adopt_it(intact: Run, tmp_path: Path, fsck: Fsck) -> None:
+    place = place_of(intact, tmp_path)
+    for path in place.glob("ledger.sqlite*"):
+        path.unlink()
+    code, told = fsck(place)
+    assert code == 4
+    assert "`mnemogen resume`, after the ledger's repair, adopts it" in told
+
+
 def test_a_repair_that_was_cut_short_goes_on(intact: Run, tmp_path: Path, fsck: Fsck) -> None:
     place = place_of(intact, tmp_path)
     (place / "damaged-1").mkdir()
