@@ -8,25 +8,23 @@ two designs and `git clone` shares an archive. Nothing here executes or imports 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from archive.card import Card, check_id, clean_line
+from archive.card import Card, check_id
 from archive.errors import (
     ArchiveDamaged,
     ArchiveError,
-    ArchiveFull,
     ArchiveMissing,
     ArchiveUnwritable,
     UnknownDesign,
 )
+from archive.git_process import RESTORE, Git
 from design_space import Design, DesignId
 
 __all__ = ["Card", "Committed", "Repository"]
@@ -37,72 +35,10 @@ EPOCH = 1_577_836_800
 PERSON = "Mnemogen <mnemogen@localhost>"
 _REFS = "refs/designs/"
 _PACKS = 32
-_TIMEOUT = 600.0
 _STALE = 3.0
 _FILES = ("design.py", "card.json")
 
-# Whoever runs it, git does the same: no configuration but this, no hooks, no helpers that a shared archive could name.
-_CONFIG = {
-    "advice.graftFileDeprecated": "false",  # or each of git's messages begins with it
-    "core.fsync": "all",
-    "core.hooksPath": "/dev/null",
-    "core.attributesFile": "/dev/null",
-    "core.fsmonitor": "false",
-    "core.quotePath": "true",
-    "core.logAllRefUpdates": "false",
-    "fastimport.unpackLimit": "1",
-    "gc.auto": "0",
-    "log.showSignature": "false",
-    "log.mailmap": "false",
-    "protocol.allow": "never",
-    "safe.directory": "*",
-}
-
 REPOSITORY_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\tfsync = all\n"
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return what overrides the user's own git settings; GitPython can override a variable, `_without` removes one."""
-    here = str(folder)
-    environment = {
-        "GIT_DIR": here,
-        "GIT_COMMON_DIR": here,
-        "GIT_WORK_TREE": here,
-        "GIT_OBJECT_DIRECTORY": f"{here}/objects",
-        "GIT_INDEX_FILE": f"{here}/index",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_PARAMETERS": "",
-        "GIT_CONFIG_COUNT": str(len(_CONFIG)),
-        "GIT_NAMESPACE": "",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_GRAFT_FILE": "/dev/null",
-        "GIT_DEFAULT_HASH": "sha1",
-        "GIT_DEFAULT_REF_FORMAT": "files",
-        "GIT_DIFF_OPTS": "",
-        "GIT_LITERAL_PATHSPECS": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_TRACE": "0",
-        "GIT_PAGER": "cat",
-        "TZ": "UTC",
-    }
-    for number, (name, value) in enumerate(_CONFIG.items()):
-        environment[f"GIT_CONFIG_KEY_{number}"] = name
-        environment[f"GIT_CONFIG_VALUE_{number}"] = value
-    return environment
-
-
-def _without(environment: Mapping[str, str]) -> list[str]:
-    """The beginning of a command that is not to see variables of git's beside these.
-
-    Some of them change what git does by merely being there: within a hook of a repository of the user's, say, the one
-    that says so has git refuse to name a commit.
-    """
-    strangers = [name for name in os.environ if name.startswith("GIT_") and name not in environment]
-    return ["env", *(f"--unset={name}" for name in strangers)] if strangers else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +73,14 @@ class Repository:
     def __init__(self, folder: Path | str, *, read_only: bool = False) -> None:
         self.folder = Path(folder).absolute()
         self.read_only = read_only
+        self._git = Git(self.folder)
         self._cleared = False
-        self._failed = False
         self._known: dict[DesignId, str] | None = None  # what `refs` says, as long as only this writer writes
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             if read_only:
                 raise ArchiveMissing(f"no design repository at {self.folder}")
             self._create()
-        self._run("rev-parse", "--git-dir")
+        self._git.run("rev-parse", "--git-dir")
 
     # -- writing
 
@@ -169,7 +105,7 @@ class Repository:
         """
         if self.read_only:
             raise ValueError("the repository was opened read-only")
-        if self._failed:
+        if self._git.failed:
             raise ArchiveUnwritable(
                 f"{self.folder}: an earlier write failed", hint="stop, check the disk, resume the run"
             )
@@ -196,12 +132,12 @@ class Repository:
 
     def _main(self) -> tuple[list[str], int]:
         """Return the commit that `main` points to and its design's sequence number; none and -1 at first."""
-        told = self._run("for-each-ref", "--format=%(objectname) %(committerdate:unix)", "refs/heads/main").split()
+        told = self._git.run("for-each-ref", "--format=%(objectname) %(committerdate:unix)", "refs/heads/main").split()
         return ([told[0].decode()], int(told[1]) - EPOCH) if told else ([], -1)
 
     def _latest(self, commits: Sequence[str]) -> str:
         """Return the one with the highest sequence number."""
-        told = self._run("rev-list", "--no-walk=sorted", "--max-count=1", *dict.fromkeys(commits), "--")
+        told = self._git.run("rev-list", "--no-walk=sorted", "--max-count=1", *dict.fromkeys(commits), "--")
         return told.decode().strip()
 
     @staticmethod
@@ -241,7 +177,7 @@ class Repository:
             stream.writelines(f"get-mark {mark}\n".encode() for mark in marks.values())
             stream.write(b"done\n")
             stream.seek(0)
-            output = self._run("fast-import", "--quiet", "--date-format=raw", stdin=stream, writes=True)
+            output = self._git.run("fast-import", "--quiet", "--date-format=raw", stdin=stream, writes=True)
         commits = output.decode().split()
         if len(commits) != len(marks):
             raise ArchiveUnwritable(f"git fast-import named {len(commits)} commits, wanted {len(marks)}")
@@ -256,13 +192,13 @@ class Repository:
         with tempfile.TemporaryFile() as stream:
             stream.writelines(f"update {ref} {commit}\n".encode() for ref, commit in updates.items())
             stream.seek(0)
-            self._run("update-ref", "--stdin", stdin=stream, writes=True)
-        self._run("pack-refs", "--all", "--prune", writes=True)
+            self._git.run("update-ref", "--stdin", stdin=stream, writes=True)
+        self._git.run("pack-refs", "--all", "--prune", writes=True)
 
     def _repack(self) -> None:
         """Join the packs when they have become many: a reader looks into each."""
         if len(list((self.folder / "objects" / "pack").glob("*.pack"))) > _PACKS:
-            self._run("repack", "-a", "-d", "-q", writes=True)
+            self._git.run("repack", "-a", "-d", "-q", writes=True)
 
     def _create(self) -> None:
         """Make an empty repository; it appears under its name only when it is complete."""
@@ -311,7 +247,7 @@ class Repository:
         Raises:
             ArchiveDamaged: a ref, or the commit it names, cannot be read.
         """
-        output = self._run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", _REFS)
+        output = self._git.run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", _REFS)
         refs: dict[DesignId, str] = {}
         for line in output.decode(errors="replace").splitlines():
             name, commit = line.split(" ")
@@ -352,12 +288,14 @@ class Repository:
         """Return how design `b` differs from `a`, as a unified diff without any control character."""
         commits = [self._commit_of(a), self._commit_of(b)]
         options = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--text"]
-        return _harmless(self._run("diff", *options, *commits, "--"))
+        return _harmless(self._git.run("diff", *options, *commits, "--"))
 
     def log_graph(self) -> str:
         """Return the whole lineage as a graph of one line per design, latest first: id, name, operator."""
         line = "--format=%(trailers:key=Design,valueonly,separator=%x2C) %s"
-        return _harmless(self._run("log", "--graph", "--glob=refs/designs", "--date-order", "--no-color", line, "--"))
+        return _harmless(
+            self._git.run("log", "--graph", "--glob=refs/designs", "--date-order", "--no-color", line, "--")
+        )
 
     def verify(self) -> None:
         """Read everything: objects, refs, cards, and that git's parents are the cards' parents.
@@ -365,9 +303,9 @@ class Repository:
         Raises:
             ArchiveDamaged: names the first object that is not what was written.
         """
-        self._run("fsck", "--full", "--no-dangling", "--no-progress")
+        self._git.run("fsck", "--full", "--no-dangling", "--no-progress")
         refs = self.refs()
-        lines = self._run("log", "--no-walk=unsorted", "--format=%H %P", *refs.values(), "--") if refs else b""
+        lines = self._git.run("log", "--no-walk=unsorted", "--format=%H %P", *refs.values(), "--") if refs else b""
         parents = {commit: rest for commit, *rest in map(str.split, lines.decode().splitlines())}
         for card, _ in self._entries(tuple(refs)):
             if parents[refs[card.id]] != [refs.get(parent) for parent in card.parents]:
@@ -375,14 +313,14 @@ class Repository:
 
     def _commit_of(self, id_: DesignId) -> str:
         ref = f"{_REFS}{_known_form(id_)}"
-        output = self._run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", accept=(0, 1)).decode().strip()
+        output = self._git.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", accept=(0, 1)).decode().strip()
         if not output:
             raise self._absent(id_)
         return output
 
     def _absent(self, id_: DesignId) -> ArchiveError:
         if id_ in self.refs():
-            return ArchiveDamaged(f"{_REFS}{id_}", "what it names is not there", hint=_HINT)
+            return ArchiveDamaged(f"{_REFS}{id_}", "what it names is not there", hint=RESTORE)
         return UnknownDesign(f"no design {id_} in {self.folder}")
 
     def _entries(self, ids: Sequence[DesignId]) -> Iterator[tuple[Card, Design]]:
@@ -392,7 +330,7 @@ class Repository:
         with tempfile.TemporaryFile() as stream:
             stream.writelines(f"{_REFS}{_known_form(id_)}:{name}\n".encode() for id_ in ids for name in _FILES)
             stream.seek(0)
-            output = self._run("cat-file", "--batch", stdin=stream)
+            output = self._git.run("cat-file", "--batch", stdin=stream)
         blobs = _blobs(output)
         for id_ in ids:
             source, text = next(blobs, None), next(blobs, None)
@@ -402,49 +340,10 @@ class Repository:
                 card = Card.from_json(text.decode("ascii"))
                 design = Design(source.decode("utf-8", "surrogatepass"), card.params, card.name)
             except ValueError as error:
-                raise ArchiveDamaged(f"{_REFS}{id_}", str(error), hint=_HINT) from error
+                raise ArchiveDamaged(f"{_REFS}{id_}", str(error), hint=RESTORE) from error
             if not card.id == design.id == id_:
-                raise ArchiveDamaged(f"{_REFS}{id_}", f"it holds design {design.id}", hint=_HINT)
+                raise ArchiveDamaged(f"{_REFS}{id_}", f"it holds design {design.id}", hint=RESTORE)
             yield card, design
-
-    # -- git
-
-    def _run(
-        self,
-        *arguments: str,
-        stdin: BinaryIO | None = None,
-        writes: bool = False,
-        accept: Collection[int] = (0,),
-    ) -> bytes:
-        """Run one git command, deaf to the user's settings and to Ctrl-C, and return what it printed."""
-        try:
-            import git  # which refuses to be imported where there is none
-        except ImportError as error:
-            raise ArchiveError("cannot run git", hint=_INSTALL) from error
-        environment = _environment(self.folder)
-        try:
-            status, output, errors = git.Git(str(self.folder)).execute(
-                [*_without(environment), "git", *arguments],
-                istream=stdin,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                kill_after_timeout=_TIMEOUT,
-                env=environment,
-                start_new_session=True,
-            )
-        except git.GitCommandNotFound as error:
-            raise ArchiveError("cannot run git", hint=_INSTALL) from error
-        if status not in accept:
-            failure = _failure(self.folder, arguments[0], errors, writes)
-            self._failed |= isinstance(failure, ArchiveUnwritable)
-            raise failure
-        return output
-
-
-_INSTALL = "install git, 2.36 or later, and put it on the PATH; GIT_PYTHON_GIT_EXECUTABLE, if it is set, is to name it"
-_HINT = "restore the folder from a backup or a clone; the ledger still has the scores"
 
 
 def _known_form(id_: DesignId) -> DesignId:
@@ -494,23 +393,3 @@ def _harmless(output: bytes) -> str:
     """Return git's output for a terminal: what could steer one is replaced."""
     text = output.decode("utf-8", "replace")
     return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in text)
-
-
-def _failure(folder: Path, command: str, errors: str, writes: bool) -> ArchiveError:
-    """Tell what a failed git command means, by what it printed to stderr."""
-    problem = clean_line(errors, 300) or "it printed nothing"
-    if "No space left" in errors or "Disk quota exceeded" in errors:
-        return ArchiveFull(f"git {command}: {problem}", hint="free some disk space, then resume the run")
-    if writes and not _DAMAGE.search(errors):
-        return ArchiveUnwritable(f"git {command} in {folder}: {problem}", hint="is the disk writable and whole?")
-    found = _OBJECT.search(errors)
-    return ArchiveDamaged(f"{folder}" + (f" ({found.group()})" if found else ""), problem, hint=_HINT)
-
-
-_DAMAGE = re.compile(
-    r"corrupt|missing|inflate|broken|malformed|not a git repository|unexpected line|bad (object|ref|sha)"
-    r"|(un|not )able to (read|parse)|cannot (be )?(read|parse)|fail(ed)? to (read|parse)|not a valid"
-    r"|invalid (object|sha)",
-    re.IGNORECASE,
-)
-_OBJECT = re.compile(r"\b[0-9a-f]{40}\b|refs/[\w/.]+|packed-refs|pack-[0-9a-f]+\.(pack|idx)")
