@@ -18,7 +18,7 @@ from design_space.space import Choice, Int, Parameter, Space, Value
 
 Slot = Literal["key", "retriever", "value", "credit", "manager"]
 
-ENCODERS = ("TrajectoryEncoder", "StepEncoder", "RuleEncoder", "EffectEncoder", "FactEncoder")
+ENCODERS = ("TrajectoryEncoder", "StepEncoder", "NoteEncoder", "RuleEncoder", "EffectEncoder", "FactEncoder")
 SLOTS: dict[Slot, tuple[str, ...]] = {
     "key": ("GoalKey", "SituationKey", "BothKey", "ObjectKey"),
     "retriever": ("Recency", "Bm25", "Cosine", "RankFusion"),

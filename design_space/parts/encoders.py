@@ -241,13 +241,20 @@ class NoteEncoder:
     Args:
         unit: what a note holds.
         least_words: words, without the commonest, that a note has at least; less is small talk.
+        tally: a note says how often its words were said so far.
     """
 
-    SPACE: ClassVar[Space] = Space(unit=Choice(("sentence", "turn", "session"), "sentence"), least_words=Int(1, 6, 2))
+    SPACE: ClassVar[Space] = Space(
+        unit=Choice(("sentence", "turn", "session"), "sentence"),
+        least_words=Int(1, 6, 2),
+        tally=Choice((False, True), False),
+    )
 
-    def __init__(self, unit: str = "sentence", least_words: int = 2) -> None:
+    def __init__(self, unit: str = "sentence", least_words: int = 2, tally: bool = False) -> None:
         self._unit = unit
         self._least_words = least_words
+        self._tally = tally
+        self._times: dict[str, int] = {}
 
     def encode(self, episode: Episode) -> list[Entry]:
         turns = [f"{step.action}: {step.observation}" if step.action else step.observation for step in episode.steps]
@@ -256,7 +263,19 @@ class NoteEncoder:
         pieces = [
             piece for turn in turns for piece in (_SENTENCE_END.split(turn) if self._unit == "sentence" else [turn])
         ]
-        return [said(episode.goal, piece) for piece in pieces if len(words(piece)) >= self._least_words]
+        notes = [said(episode.goal, piece) for piece in pieces if len(words(piece)) >= self._least_words]
+        return [self._counted(note) for note in notes] if self._tally else notes
+
+    def state(self) -> Any:
+        return dict(self._times)
+
+    def set_state(self, state: Any) -> None:
+        self._times = dict(state)
+
+    def _counted(self, note: Entry) -> Entry:
+        times = self._times[note.text] = self._times.get(note.text, 0) + 1
+        note.quote, note.text = note.text, f"{times} time{'s' if times > 1 else ''}: {note.text}"
+        return note
 
 
 def said(goal: str, text: str) -> Entry:

@@ -32,6 +32,7 @@ class Entry:
         goal: the task in which it was learned.
         objects: the things it is about, as words.
         situation, action, text: as in `Item`.
+        quote: what `text` quotes, if it says more than that.
         value: mean of what was observed of it, in [0, 1]; 0.5 is average.
         count: observations behind `value`; 0 says that `value` is a whole estimate, which replaces an earlier one.
         q: value by credit for its use, in [0, 1].
@@ -52,11 +53,12 @@ class Entry:
     wins: float = 0.0
     born: int = 0
     used: int = 0
+    quote: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str]:
         """Entries that agree in it say the same, and are stored once."""
-        return (self.situation, self.action, "" if self.action else self.text)
+        return (self.situation, self.action, "" if self.action else self.quote or self.text)
 
     def observe(self, other: Entry) -> None:
         """Take what another entry of the same identity observed."""

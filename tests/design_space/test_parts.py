@@ -354,8 +354,17 @@ class Composed(ModularMemory):
     RETRIEVE = "step"
 
     def compose(self, p: Mapping[str, Any]) -> Parts:
-        encoders = (TrajectoryEncoder(), StepEncoder(), RuleEncoder(level="both"), EffectEncoder("both"), FactEncoder())
+        learned = (RuleEncoder(level="both"), EffectEncoder("both"), FactEncoder())
+        encoders = (TrajectoryEncoder(), StepEncoder(), NoteEncoder(tally=True), *learned)
         return Parts(encoders, BothKey(), RankFusion(self.kit), QValue(), CausalCredit(), MergeSimilar(0.6, 20))
+
+
+class Tallying(ModularMemory):
+    """Notes that are counted."""
+
+    def compose(self, p: Mapping[str, Any]) -> Parts:
+        encoders = (NoteEncoder(tally=True, least_words=3),)
+        return Parts(encoders, ObjectKey(), Bm25(self.kit), NoValue(), ImmediateCredit(), KeepAll())
 
 
 PLACES = st.sampled_from(["desk", "bed", "shelf"])
@@ -399,7 +408,9 @@ def test_a_restored_memory_goes_on_exactly_as_the_original(past: Any, future: An
 def test_all_parts_that_keep_state_of_their_own_say_so() -> None:
     assert isinstance(CausalCredit(), Learner)
     assert isinstance(MergeSimilar(), Learner)
-    assert all(isinstance(kind(), Learner) for kind in (StepEncoder, RuleEncoder, EffectEncoder, FactEncoder))
+    assert all(
+        isinstance(kind(), Learner) for kind in (StepEncoder, NoteEncoder, RuleEncoder, EffectEncoder, FactEncoder)
+    )
     assert not isinstance(TrajectoryEncoder(), Learner)
 
 
@@ -432,6 +443,19 @@ def test_notes_quote_a_dialogue_and_leave_small_talk_out(unit: str, texts: list[
     notes = NoteEncoder(unit=unit, least_words=4).encode(TALK)
     assert [note.text for note in notes] == texts
     assert all(note.objects == note.text and not note.action for note in notes)
+
+
+def test_notes_that_tally_say_how_often_and_are_stored_once() -> None:
+    memory = Tallying(KIT)
+    for day in range(3):
+        talk = (Step("", "", "user: Good day. Ann went swimming today."), Step("", "", f"user: Day {day} is over."))
+        memory.update(Episode(f"d{day}", "a conversation", talk))
+    texts = [item.text for item in memory.retrieve(Query("How often has Ann been swimming?")).items]
+    assert texts == ["3 times: Ann went swimming today."]
+    restored = Tallying(KIT)
+    restored.restore(Snapshot(json.loads(json.dumps(memory.snapshot().data))))
+    restored.update(Episode("d3", "a conversation", talk[:1]))
+    assert restored.retrieve(Query("Ann")).items[0].text == "4 times: Ann went swimming today."
 
 
 def test_a_dialogue_teaches_no_rules_and_no_facts_of_actions() -> None:
