@@ -74,8 +74,8 @@ class EffectEncoder:
         for line in told:
             if _names(line, thing) and line != thing:
                 demand = _instead(line, thing, _ANY)
-                for word in demand.split():
-                    asked = self._demands.setdefault(stem_of(word), []) if word != _ANY else [demand]
+                for stem in dict.fromkeys(stem_of(word) for word in demand.split() if word != _ANY):
+                    asked = self._demands.setdefault(stem, [])
                     if demand not in asked:
                         asked.append(demand)
 
