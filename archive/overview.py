@@ -28,6 +28,7 @@ from archive.statistics import (
 )
 from archive.views import Cost, DecisionView, DesignView, Gain, OutcomeCount, RunView, control_name
 from design_space import DesignId, Evaluation, EvaluationKey, Outcome
+from design_space.compose import traits
 
 LEARNING_ROUNDS = 30
 """In which the scales of belief are learned from all that a run has recorded."""
@@ -74,7 +75,9 @@ class _Reader:
         self.openings = len(ledger.openings())
         self.spent = ledger.spent()
         self.rows = {row.id: row for row in ledger.designs()}
-        self.cards = {card.id: card for card in repository.cards()}
+        self.cards, self.traits = dict[DesignId, Card](), dict[DesignId, tuple[str, ...]]()
+        for card, design in repository.entries():
+            self.cards[card.id], self.traits[card.id] = card, traits(design.source)
         self.names = {id_: plain(row.name, 80) or "unnamed" for id_, row in self.rows.items()}
         self.by_design: dict[DesignId, list[Recorded]] = defaultdict(list)
         for recorded in self.recorded:
@@ -89,7 +92,7 @@ class _Reader:
         # That a design does not work says nothing of what it was made of, nor does the same one over again.
         works = [id_ for id_ in self.rows if not self._aside(id_)]
         found = {id_: by_stream(self.scores[id_, "search"].evaluations) for id_ in works}
-        self.beliefs = _believe(self.rows.values(), found)
+        self.beliefs = _believe(self.rows.values(), self.traits, found)
         self.compared = {
             split: sum(1 for id_ in self.rows if id_ not in self.control and self.scores[id_, split].evaluations)
             for split in ("search", "validation", "sealed")
@@ -309,12 +312,16 @@ def _gap(best: DesignView) -> Interval | None:
     return Interval(difference, difference - half, difference + half, min(search.n, fresh.n)).within(-1.0, 1.0)
 
 
-def _believe(rows: Iterable[DesignRow], scores: Mapping[DesignId, Mapping[str, float]]) -> dict[DesignId, Posterior]:
+def _believe(
+    rows: Iterable[DesignRow],
+    traits: Mapping[DesignId, Sequence[str]],
+    scores: Mapping[DesignId, Mapping[str, float]],
+) -> dict[DesignId, Posterior]:
     """Return the posterior of every design; those without scores are believed in by their relatives alone."""
     beliefs, numbers, places = Beliefs(), dict[DesignId, int](), dict[str, int]()
     for row in sorted(rows, key=lambda row: row.sequence):
         parents = [numbers[parent] for parent in row.parents if parent in numbers]
-        numbers[row.id] = beliefs.add(parents[0] if parents else None)
+        numbers[row.id] = beliefs.add(parents[0] if parents else None, traits.get(row.id, ()))
         told = scores.get(row.id, {})
         beliefs.tell(numbers[row.id], {places.setdefault(stream, len(places)): told[stream] for stream in told})
     beliefs.learn(LEARNING_ROUNDS)

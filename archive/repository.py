@@ -278,7 +278,11 @@ class Repository:
 
     def cards(self) -> tuple[Card, ...]:
         """Return all cards, in the order of sequence numbers, by one git process."""
-        return tuple(card for card, _ in self._entries(self.ids()))
+        return tuple(card for card, _ in self.entries())
+
+    def entries(self) -> Iterator[tuple[Card, Design]]:
+        """Yield all cards with their designs, in the order of sequence numbers, by one git process."""
+        return self._entries(self.ids())
 
     def parents(self, id_: DesignId) -> tuple[DesignId, ...]:
         """Return the ids of a design's parents, the main one first."""

@@ -60,6 +60,7 @@ class Procedure:
         selection: its name, in `rivals`.
         ours: see above; otherwise a peer's.
         rungs, keep: of ours; noisy: whether it sees scores, not the truth.
+        traits: whether ours believes that designs with a bit in common speak for each other.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Procedure:
     rungs: tuple[int, ...] = RUNGS
     keep: float = KEEP
     noisy: bool = True
+    traits: bool = True
 
 
 PROCEDURES = (
@@ -92,6 +94,7 @@ PROCEDURES = (
         )
     ),
     Procedure("ours, thompson", "thompson", True),
+    Procedure("ours, thompson, blind to traits", "thompson", True, traits=False),
     Procedure("ours, thompson, all see 3", "thompson", True, (SEEN,)),
     Procedure("ours, thompson, without noise", "thompson", True, noisy=False),
 )
@@ -188,7 +191,7 @@ class Run:
         return child
 
     def _enter(self, thing: int, parent: int | None) -> None:
-        self._beliefs.add(parent)
+        self._beliefs.add(parent, self._world.things[thing].traits if self._procedure.traits else ())
         self._children.append(0)
         self._roots.append(thing if parent is None else self._roots[parent])
 

@@ -172,6 +172,11 @@ class Thing:
     costs: tuple[float, float]
     scores: dict[int, float] = field(default_factory=dict)
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """The bits that are ones, by place; a walk has none."""
+        return tuple(map(str, np.flatnonzero(self.genotype))) if isinstance(self.genotype, np.ndarray) else ()
+
 
 class World:
     """A landscape, the designs made in it so far, and the streams that they are seen on.

@@ -244,3 +244,24 @@ def _gene(node: ast.expr, values: Mapping[str, Value]) -> Gene:
     if any(ast.unparse(arg) != "self.kit" for arg in call.args):
         raise ValueError("a positional argument")
     return Gene.of(call.func.id, {k.arg: _value(k.value, values) for k in call.keywords})
+
+
+def traits(text: str) -> tuple[str, ...]:
+    """What a source may have in common with others: parts of the library, what is found by what, when it is asked.
+
+    Parts are known by their imports, whatever is made of them; code that imports none has no traits. Never raises.
+    """
+    try:
+        module = source.read(text)
+        design = None if isinstance(module, source.Problem) else module.design()
+    except RecursionError:
+        return ()
+    if isinstance(module, source.Problem):
+        return ()
+    names = {full.rpartition(".")[2] for full in module.origins.values() if full.startswith("design_space.parts.")}
+    encoders = [name for name in ENCODERS if name in names]
+    others = [name for slot in SLOTS.values() for name in slot if name in names]
+    found = [f"{encoder} by {key}" for encoder in encoders for key in SLOTS["key"] if key in names]
+    asked = module.attribute(design, "RETRIEVE") if design else None
+    step = ["asked before each step"] if isinstance(asked, ast.Constant) and asked.value == "step" else []
+    return (*encoders, *others, *found, *step)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from archive.episodes import episodes
 from archive.ledger import Ledger
@@ -155,6 +156,10 @@ class Driver:
             ModelFault: a model is, or a cap of the budget is reached; what was recorded is kept.
             ArchiveError: the archive cannot be read or written.
         """
+        with threadpool_limits(1):  # the other cores are the workers'; and sums come out the same on any number of them
+            return self._run()
+
+    def _run(self) -> Final:
         self._evaluations.begin()
         with SearchBook(self._ledger.path, check=False) as book:
             insights = begun_with(book)

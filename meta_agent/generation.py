@@ -21,6 +21,7 @@ class Slot:
         given: the parent that its proposer was given, whatever it made of it; None for a seed.
         prompt: what its proposer was steered by; None where it takes no prompt.
         block: names those that were given the same parent.
+        traits: what it has in common with others, see `design_space.compose.traits`.
     """
 
     sequence: int
@@ -32,6 +33,7 @@ class Slot:
     given: DesignId | None = None
     prompt: PromptId | None = None
     block: str = ""
+    traits: tuple[str, ...] = ()
 
     @property
     def novel(self) -> bool:

@@ -93,9 +93,9 @@ class Population:
         return self._designs
 
     def enter(self, slot: Slot, generation: int) -> None:
-        """Take in the design of a slot, of which nothing is known but its parents."""
+        """Take in the design of a slot, of which nothing is known but its parents and its traits."""
         parents, design = slot.draft.parents, slot.draft.design
-        belief = self._beliefs.add(self._members[parents[0]].number if parents else None)
+        belief = self._beliefs.add(self._members[parents[0]].number if parents else None, slot.traits)
         self._members[design.id] = Member(slot, generation, belief)
         self._designs[design.id] = design
 

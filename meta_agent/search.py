@@ -14,6 +14,7 @@ import numpy as np
 from archive.novelty import Seen, fingerprint
 from archive.selection import Candidates, Selection
 from design_space import Design, DesignId
+from design_space.compose import traits
 from design_space.validate import validate
 from meta_agent.generation import Generation, Slot
 from meta_agent.population import Population
@@ -239,7 +240,7 @@ class Search:
             told = "; ".join(f"line {p.line}: {p.message}" for p in problems[:5])
             return Slot(0, draft, None, None, told, "")
         print_ = fingerprint(draft.design.source, draft.design.params)
-        return Slot(0, draft, print_, self._seen.lookup(print_), "", "")
+        return Slot(0, draft, print_, self._seen.lookup(print_), "", "", traits=traits(draft.design.source))
 
     def _enter(self, slot: Slot, sequence: int) -> Slot:
         numbered = replace(slot, sequence=sequence)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archive.beliefs import GROWTH, Beliefs, Scales
 
-SCALES = Scales(level=0.4, level_sd=0.2, step_sd=0.07, drift=-0.02, noise_sd=0.12, ease_sd=0.06)
+SCALES = Scales(0.4, level_sd=0.2, step_sd=0.07, drift=-0.02, noise_sd=0.12, ease_sd=0.06, trait_sd=0.05)
 
 
 def lineage(rng: np.random.Generator, count: int) -> list[int | None]:
@@ -20,9 +20,13 @@ def lineage(rng: np.random.Generator, count: int) -> list[int | None]:
 
 
 def dense(
-    parents: list[int | None], told: list[dict[int, float]], scales: Scales
+    parents: list[int | None], traits: list[str], told: list[dict[int, float]], scales: Scales
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of all designs by the textbook: one multivariate normal, conditioned."""
+    """Mean and standard deviation of all designs by the textbook: one multivariate normal, conditioned.
+
+    Args:
+        traits: one letter each.
+    """
     n, streams = len(parents), 1 + max(s for scores in told for s in scores)
     prior, mean = np.zeros((n, n)), np.zeros(n)
     for i, parent in enumerate(parents):
@@ -32,6 +36,8 @@ def dense(
             prior[i, :i] = prior[:i, i] = prior[parent, :i]
             prior[i, i] = prior[parent, parent] + scales.step_sd**2
             mean[i] = mean[parent] + scales.drift
+    has = np.array([[float(letter in own) for letter in "abcd"] for own in traits])
+    prior += scales.trait_sd**2 * has @ has.T
     seen = [(i, s, score) for i, scores in enumerate(told) for s, score in scores.items()]
     design = np.array([[float(i == j) for j in range(n)] for i, _, _ in seen])
     stream = np.array([[float(s == j) for j in range(streams)] for _, s, _ in seen])
@@ -48,12 +54,13 @@ def test_it_is_the_exact_posterior(seed: int, count: int) -> None:
     parents = lineage(rng, count)
     told = [{s: float(rng.normal(0.4, 0.2)) for s in range(int(rng.integers(0, 5)))} for _ in parents]
     told[0] = {0: 0.5}
+    traits = ["".join(letter for letter in "abcd" if rng.random() < 0.4) for _ in parents]
     beliefs = Beliefs(SCALES)
     for i, (parent, scores) in enumerate(zip(parents, told, strict=True)):
-        beliefs.add(parent)
+        beliefs.add(parent, traits[i])
         beliefs.tell(i, scores)
     mean, sd = beliefs.all()
-    wanted_mean, wanted_sd = dense(parents, told, SCALES)
+    wanted_mean, wanted_sd = dense(parents, traits, told, SCALES)
     assert mean == pytest.approx(wanted_mean, abs=1e-9)
     assert sd == pytest.approx(wanted_sd, abs=1e-9)
     assert beliefs.of(count - 1) == pytest.approx((mean[-1], sd[-1]))
@@ -78,6 +85,24 @@ def test_a_new_design_is_believed_in_by_its_parent_until_all_are_solved_anew() -
     for _ in range(round(3 * GROWTH * count)):
         beliefs.add(parent)
     assert beliefs.of(parent).mean > alone.mean, "a good child speaks for its parent"
+
+
+def test_designs_that_have_something_in_common_speak_for_each_other() -> None:
+    rng = np.random.default_rng(0)
+    beliefs, count = Beliefs(), 60
+    for i in range(count):
+        beliefs.add(None, ["good"] if i % 2 else ["bad", "alone"] if i == 0 else ["bad"])
+        beliefs.tell(i, {s: float(rng.normal(0.5 if i % 2 else 0.3, 0.1)) for s in range(2)})
+    beliefs.learn(10)
+    unseen = {trait: beliefs.of(beliefs.add(0, [trait])).mean for trait in ("good", "bad", "never seen")}
+    assert unseen["good"] - unseen["bad"] > 0.08
+    assert unseen["bad"] < unseen["never seen"] < unseen["good"]
+    doubt = {trait: beliefs.of(beliefs.add(0, [trait])).sd for trait in ("bad", "never seen")}
+    assert doubt["bad"] < doubt["never seen"], "what a new trait does is not known"
+    before = beliefs.of(count)
+    for _ in range(count):
+        beliefs.add(1, ["good"])
+    assert beliefs.of(count) == pytest.approx(before, abs=0.02), "solved with the others it is believed in as before"
 
 
 def test_the_order_of_telling_changes_nothing_and_what_failed_says_nothing() -> None:
