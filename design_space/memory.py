@@ -203,7 +203,7 @@ class Memory(ABC):
         """Learn from a finished task."""
 
     def tools(self) -> Sequence[Tool]:
-        """Operations that the agent may call."""
+        """Operations that an agent that is a model may call before it decides; asked for once, before all tasks."""
         return ()
 
     def snapshot(self) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Literal
@@ -14,7 +14,7 @@ from design_space.design import Design
 from design_space.episodes import HISTORY_COUNT
 from design_space.evaluation import Evaluation, EvaluationKey, Outcome
 from design_space.memory import Episode, Query, Recall, Snapshot, Step
-from sandbox.agents.base import Agent, Modelled, Reader, situation
+from sandbox.agents.base import Agent, Modelled, Offer, Reader, ToolUser, situation
 from sandbox.backend import Backend, Guest, Labels
 from sandbox.calls import Line
 from sandbox.guest.wire import RecallRef
@@ -204,6 +204,8 @@ class Evaluator:
             ValueError: the agent is a model, and there is none.
         """
         agent = self.agent(generator("agent", self.setting.agent, self.setting.seed, order, task.id))
+        if memory is not None and memory.offers and isinstance(agent, ToolUser):
+            agent.equip(memory)
         if not isinstance(agent, Modelled):
             return self._attempt(task, agent, memory)
         if line is None:
@@ -228,13 +230,31 @@ class _Memory:
 
     Args:
         heard: takes in all that is recalled, but the names of the items.
+        most_chars: that a tool may say; what is beyond is cut.
     """
 
-    def __init__(self, session: MemorySession, opened: Opened, heard: hashlib.blake2b) -> None:
+    def __init__(self, session: MemorySession, opened: Opened, heard: hashlib.blake2b, most_chars: int) -> None:
         self._session = session
         self._heard = heard
+        self._most_chars = most_chars
         self.opened = opened
         self.recall_chars = 0
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        return self.opened.tools
+
+    def use(self, name: str, arguments: Mapping[str, str]) -> str:
+        """What a tool says; a mistake of the agent's is told to it, and no fault of the design."""
+        offer = next((offer for offer in self.offers if offer.name == name), None)
+        if offer is None:
+            return f"there is no tool {name!r}; there are: {', '.join(offer.name for offer in self.offers)}"
+        if arguments.keys() != offer.parameters.keys():
+            return f"{name!r} takes: {', '.join(offer.parameters) or 'nothing'}"
+        said = self._session.call_tool(name, arguments)[: self._most_chars]
+        self.recall_chars += len(said)
+        self._heard.update(repr((name, sorted(arguments.items()), said)).encode("utf-8", "surrogatepass"))
+        return said
 
     def ask(self, query: Query) -> tuple[Recall, RecallRef]:
         recall, ref = self._session.retrieve(query)
@@ -348,7 +368,7 @@ class _Run:
         self._spent_chars = self.recall_chars
         self._broker.task()
         opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
-        self._memory = _Memory(self._session, opened, self._heard)
+        self._memory = _Memory(self._session, opened, self._heard, self._evaluator.setting.recall_chars)
 
     def _live(self, stream: Stream, order: int) -> None:
         """All of a stream's experience, unscored."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from design_space.design import Design
 from design_space.evaluation import Outcome
 from design_space.memory import Budget, Episode, ModelUnavailable, Query, Recall, Snapshot, Step
+from sandbox.agents.base import Offer
 from sandbox.backend import Ending, Guest, GuestEnded, Reason, classify
 from sandbox.guest import wire
 from sandbox.guest.frames import FrameError, decode
@@ -24,6 +25,8 @@ DETAIL_CHARS = 10_000
 """Of all that is told of a fault: more than an error and the last that was printed can be together."""
 REFUSALS_COUNT = 16
 """Of one request, the last ones, that are remembered to tell what a design failed by."""
+TOOLS_COUNT = 16
+"""Of a memory, that an agent is told of."""
 
 
 class DesignFault(Exception):
@@ -130,13 +133,13 @@ class Opened:
     Attributes:
         each_step: it wants to be asked before each action, not only before each task.
         observes: it wants to be told of each action at once.
-        tools: (name, description, parameters) of what it offers to the agent.
+        tools: what it offers to the agent.
     """
 
     name: str
     each_step: bool
     observes: bool
-    tools: tuple[tuple[str, str, Mapping[str, str]], ...]
+    tools: tuple[Offer, ...]
 
 
 class MemorySession:
@@ -179,7 +182,7 @@ class MemorySession:
         }
         told = self._request("open", arg)
         try:
-            tools = tuple((str(n), str(d), {str(k): str(v) for k, v in p.items()}) for n, d, p in told["tools"])
+            tools = tuple(Offer(*wire.tool_from_json(tool)) for tool in told["tools"][:TOOLS_COUNT])
             return Opened(str(told["name"])[:80], told["retrieve"] == "step", bool(told["observes"]), tools)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DesignFault(Outcome.PROTOCOL, f"malformed answer to open: {error}") from error
@@ -214,7 +217,16 @@ class MemorySession:
         self._request("restore", wire.snapshot_to_json(snapshot))
 
     def call_tool(self, name: str, arguments: Mapping[str, str]) -> str:
-        return str(self._request("tool", {"name": name, "arguments": dict(arguments)}))
+        """What a tool says.
+
+        Args:
+            arguments: as the tool takes them.
+        """
+        told = self._request("tool", {"name": name, "arguments": dict(arguments)})
+        try:
+            return wire.said_from_json(told)
+        except FrameError as error:
+            raise DesignFault(Outcome.PROTOCOL, f"malformed answer of a tool: {error}") from error
 
     def close(self) -> Ending:
         """End the process; says what it used."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from design_space.memory import Recall
@@ -33,6 +35,39 @@ class Reader(Protocol):
 
     def answer(self, question: str, recall: Recall) -> str:
         """Return what it says to the question, knowing nothing but the recall."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool that a memory offers.
+
+    Attributes:
+        parameters: name of each argument and what it means.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, str]
+
+
+class Toolbox(Protocol):
+    """The tools of the memory that an agent plays with."""
+
+    @property
+    def offers(self) -> Sequence[Offer]: ...
+
+    def use(self, name: str, arguments: Mapping[str, str]) -> str:
+        """What the tool says, or what is wrong with the call."""
+        ...
+
+
+@runtime_checkable
+class ToolUser(Protocol):
+    """What an agent offers beside, if it uses tools of its memory."""
+
+    def equip(self, toolbox: Toolbox) -> None:
+        """Say what is offered; comes before the task, and only where something is."""
         ...
 
 

@@ -107,7 +107,7 @@ class MemoryHost:
             "name": kind.__name__,
             "retrieve": "step" if kind.RETRIEVE == "step" else "task",
             "observes": kind.observe is not Memory.observe,
-            "tools": [[t.name, t.description, dict(t.parameters)] for t in self._memory.tools()],
+            "tools": [wire.tool_to_json(tool) for tool in self._memory.tools()],
         }
 
     def _retrieve(self, arg: Any) -> dict[str, Any]:

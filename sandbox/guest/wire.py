@@ -6,14 +6,14 @@ position, ``[k, n]``: the first n items of what the k-th `retrieve` of this epis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from design_space import snapshots
-from design_space.memory import Episode, Item, Query, Recall, Snapshot, Step
+from design_space.memory import Episode, Item, Query, Recall, Snapshot, Step, Tool
 
 from .frames import FrameError
 
@@ -29,6 +29,8 @@ ID_CHARS = 200
 """Of an item's name that the worker keeps: the design knows its items by position, so they are for people only."""
 REMEMBERED_ITEMS = 20_000
 """Both ends forget the numbers of items once there are more, so that what a stream recalls takes bounded memory."""
+TOOL_CHARS, MEANING_CHARS, PARAMETERS_COUNT = 80, 500, 8
+"""Of a tool that an agent is told of: characters of a name and of a description, and arguments."""
 
 
 def _fields(value: object, what: str, *names: str) -> list[Any]:
@@ -145,6 +147,29 @@ class RecallReader:
         item = Item(name[:ID_CHARS], text, situation, action, _unit(row[4], "an item's value"))
         self._items.append(item)
         return item
+
+
+def tool_to_json(tool: object) -> list[Any]:
+    """Raises TypeError for what is no tool."""
+    if not isinstance(tool, Tool) or not isinstance(tool.parameters, Mapping):
+        raise TypeError(f"tools() returned a {type(tool).__name__}, wanted design_space.Tool, its parameters a mapping")
+    meanings = {str(name): str(meaning) for name, meaning in tool.parameters.items()}
+    return [str(tool.name), str(tool.description), meanings]
+
+
+def tool_from_json(value: object) -> tuple[str, str, dict[str, str]]:
+    """Name, description and parameters; of the texts, as much as is of use to an agent."""
+    row = _list(value, "a tool")
+    if len(row) != 3 or not isinstance(row[2], dict):
+        raise FrameError("a tool wants a name, a description and parameters")
+    name, description = _text(row[0], "a tool's name"), _text(row[1], "a tool's description")
+    some = list(row[2].items())[:PARAMETERS_COUNT]
+    meanings = {_text(key, "a name")[:TOOL_CHARS]: _text(told, "a meaning")[:MEANING_CHARS] for key, told in some}
+    return name[:TOOL_CHARS], description[:MEANING_CHARS], meanings
+
+
+def said_from_json(value: object) -> str:
+    return _text(value, "what a tool says")
 
 
 def query_to_json(query: Query) -> Json:
