@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).resolve().parents[1]
+from small_runs import PROJECT, finish, in_process, small_config
 
 
 @pytest.mark.parametrize(
@@ -21,8 +20,19 @@ PROJECT = Path(__file__).resolve().parents[1]
     ],
 )
 def test_a_benchmark_comes_to_its_end(program: str, told: str) -> None:
+    assert told in output(program)
+
+
+def test_a_run_is_looked_at_for_what_it_foretells(tmp_path: Path) -> None:
+    with in_process():
+        finish(tmp_path / "small", small_config())
+    told = output(f"held_out.py {tmp_path / 'small'}")
+    assert "by lineage and traits the error is smaller by the share" in told
+
+
+def output(program: str) -> str:
     name, *arguments = program.split()
     command = [sys.executable, str(PROJECT / "benchmarks" / name), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert told in done.stdout
+    return done.stdout
