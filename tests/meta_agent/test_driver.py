@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from small_runs import PROJECT, archive_of, finish, small_config
+from threadpoolctl import threadpool_info
 
 from archive.episodes import episodes
 from archive.errors import ArchiveDamaged
@@ -74,6 +75,20 @@ def test_doing_it_again_costs_nothing_and_says_the_same(finished: Path, small: C
     before = archive_of(finished)
     finish(finished, small)
     assert archive_of(finished) == before
+
+
+def test_the_driver_takes_one_thread_for_its_sums(small: Config, tmp_path: Path) -> None:
+    looks: list[set[int]] = []
+
+    def clock() -> float:
+        looks.append({library["num_threads"] for library in threadpool_info()})
+        return 9.9
+
+    before = threadpool_info()
+    hasty = small.model_copy(update={"budget": small.budget.model_copy(update={"wall_seconds": 1.0})})
+    finish(tmp_path / "small", hasty, clock=clock)
+    assert looks[-1] == {1}
+    assert threadpool_info() == before
 
 
 def test_interrupted_runs_resume_to_the_same_archive(finished: Path, small: Config, tmp_path: Path) -> None:
