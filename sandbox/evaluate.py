@@ -230,13 +230,11 @@ class _Memory:
 
     Args:
         heard: takes in all that is recalled, but the names of the items.
-        most_chars: that a tool may say; what is beyond is cut.
     """
 
-    def __init__(self, session: MemorySession, opened: Opened, heard: hashlib.blake2b, most_chars: int) -> None:
+    def __init__(self, session: MemorySession, opened: Opened, heard: hashlib.blake2b) -> None:
         self._session = session
         self._heard = heard
-        self._most_chars = most_chars
         self.opened = opened
         self.recall_chars = 0
 
@@ -251,7 +249,7 @@ class _Memory:
             return f"there is no tool {name!r}; there are: {', '.join(offer.name for offer in self.offers)}"
         if arguments.keys() != offer.parameters.keys():
             return f"{name!r} takes: {', '.join(offer.parameters) or 'nothing'}"
-        said = self._session.call_tool(name, arguments)[: self._most_chars]
+        said = self._session.call_tool(name, arguments)
         self.recall_chars += len(said)
         self._heard.update(repr((name, sorted(arguments.items()), said)).encode("utf-8", "surrogatepass"))
         return said
@@ -368,7 +366,7 @@ class _Run:
         self._spent_chars = self.recall_chars
         self._broker.task()
         opened = self._session.open(self._design, _seed("memory", self._key), self._evaluator.backend.folder)
-        self._memory = _Memory(self._session, opened, self._heard, self._evaluator.setting.recall_chars)
+        self._memory = _Memory(self._session, opened, self._heard)
 
     def _live(self, stream: Stream, order: int) -> None:
         """All of a stream's experience, unscored."""

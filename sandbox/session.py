@@ -217,14 +217,14 @@ class MemorySession:
         self._request("restore", wire.snapshot_to_json(snapshot))
 
     def call_tool(self, name: str, arguments: Mapping[str, str]) -> str:
-        """What a tool says.
+        """What a tool says, cut to what an agent is shown.
 
         Args:
             arguments: as the tool takes them.
         """
         told = self._request("tool", {"name": name, "arguments": dict(arguments)})
         try:
-            return wire.said_from_json(told)
+            return wire.said_from_json(told)[: self._recall_chars]
         except FrameError as error:
             raise DesignFault(Outcome.PROTOCOL, f"malformed answer of a tool: {error}") from error
 

@@ -4,7 +4,7 @@ arXiv 2210.03629). It sees what every agent sees, and nothing of the design.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -126,7 +126,7 @@ class LLMAgent:
         if self._toolbox is None:
             return messages, self._ask(messages, kind)
         system, user = messages
-        offered = "\n".join(_offers(self._toolbox.offers))
+        offered = _whole(map(_offer, self._toolbox.offers), OFFER_TOKENS)
         asked = [
             Message("system", system.content + _prompt("tools")),
             Message("user", f"{user.content}\n\nTools of your memory:\n{offered}"),
@@ -167,26 +167,23 @@ class LLMAgent:
 
 def _recalled(recall: Recall) -> str:
     """The items as lines, best first, as many as the cap takes whole."""
-    lines, room = [], RECALL_TOKENS
-    for item in recall.items:
-        line = _line(item)
+    return _whole(map(_line, recall.items), RECALL_TOKENS) or "(nothing)"
+
+
+def _offer(offer: Offer) -> str:
+    takes = "; ".join(f"{name}: {meaning}" for name, meaning in offer.parameters.items())
+    return f"* {offer.name} ({takes or 'takes nothing'}): {offer.description}"
+
+
+def _whole(lines: Iterable[str], room: int) -> str:
+    """As many lines as there is room for, in tokens, each of them whole."""
+    taken = []
+    for line in lines:
         room -= count_tokens(line)
         if room < 0:
             break
-        lines.append(line)
-    return "\n".join(lines) or "(nothing)"
-
-
-def _offers(offers: Sequence[Offer]) -> Iterator[str]:
-    """The tools as lines, as many as the cap takes whole."""
-    room = OFFER_TOKENS
-    for offer in offers:
-        takes = "; ".join(f"{name}: {meaning}" for name, meaning in offer.parameters.items())
-        line = f"* {offer.name} ({takes or 'takes nothing'}): {offer.description}"
-        room -= count_tokens(line)
-        if room < 0:
-            return
-        yield line
+        taken.append(line)
+    return "\n".join(taken)
 
 
 def _cut(text: str) -> str:
