@@ -377,7 +377,7 @@ def test_latency_is_waited_for_side_by_side() -> None:
             answers = [client.post(f"{server.url}/chat/completions", json=body) for body in bodies]
             return [text(answer) for answer in await asyncio.gather(*answers)]
 
-    script = Script(latency_seconds=30.0, rules=(Rule(replies=("a", "b"), by="request", latency_seconds=1.0),))
+    script = Script(latency_seconds=30.0, rules=(Rule(replies=("a", "b"), by="request", latency_seconds=3.0),))
     with serve(script) as server:
         began = time.monotonic()
         answers = asyncio.run(all_at_once(server))

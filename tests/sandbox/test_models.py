@@ -481,7 +481,7 @@ def test_a_thousand_calls_at_once_get_what_the_cap_pays_for_and_no_more(capped: 
 def test_hundreds_of_calls_at_once_are_all_answered_though_some_fail_at_first(gateway: Open) -> None:
     calls = [call(f"question {position}", position=position) for position in range(100)]
     faults = (Fault(kind="status", status=429, retry_after="0.01", share=0.1), Fault(kind="reset", share=0.1))
-    with serve(Script(rules=(Rule(pick=r"\d+"),), faults=faults, latency_seconds=0.5)) as server:
+    with serve(Script(rules=(Rule(pick=r"\d+"),), faults=faults, latency_seconds=3.0)) as server:
         replies = gateway(server).ask_all(calls)
         assert server.stats()["most_at_once"] >= 64
     assert [reply.text for reply in replies if isinstance(reply, Reply)] == [str(i) for i in range(100)]
