@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from design_space import Design, Evaluation, EvaluationKey, Recall, Snapshot
+from sandbox.attempt import Played
 from sandbox.backend import Limits, SandboxUnavailable
 from sandbox.broker import Allowance, model_brokers
 from sandbox.calls import Line, ModelFault, Models, ModelSpec, Role
 from sandbox.choose import Kind, choose
 from sandbox.contract import check
 from sandbox.embedders import EmbedderName
-from sandbox.evaluate import FOREIGN, Evaluator, Experience, Played, Result, Setting
+from sandbox.evaluate import FOREIGN, Evaluator, Experience, Result, Setting
 from sandbox.registry import find_agent, make_source, raised
 from sandbox.streams.base import Source, SourceFault, Split, Stream, neighbour
 
