@@ -7,9 +7,9 @@ The tables of the README, each with `--set search.prompts.policy=fixed --set san
 * household: configs/quickstart.yaml --sealed 100 --set budget.evaluations=260
 * facts: configs/quickstart.yaml --sealed 40 --set name=facts --set stream.source=facts --set stream.settings={}
   --set evaluation.protocol=inject --set search.seeds=[exprag,rag,memory_r1,arcmemo] --set budget.evaluations=200
-  --set final.validation_streams=2 --set final.line=0
+  --set final.validation_streams=2 --set final.line=0; and with 600 evaluations
 * permuted cooking: configs/textworld.yaml --sealed 20 --set name=permuted --set stream.settings.permuted=true
-  --set budget.evaluations=200 --set final.validation_streams=2 --set final.line=0
+  --set budget.evaluations=200 --set final.validation_streams=2 --set final.line=0; and with the config's own 600
 
 For each seed, each way gets the config's whole budget of evaluations, search and confirmation included:
 
