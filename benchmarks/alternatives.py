@@ -9,7 +9,8 @@ The tables of the README, each with `--set search.prompts.policy=fixed --set san
   --set evaluation.protocol=inject --set search.seeds=[exprag,rag,memory_r1,arcmemo] --set budget.evaluations=200
   --set final.validation_streams=2 --set final.line=0; and with 600 evaluations
 * permuted cooking: configs/textworld.yaml --sealed 20 --set name=permuted --set stream.settings.permuted=true
-  --set budget.evaluations=200 --set final.validation_streams=2 --set final.line=0; and with the config's own 600
+  --set budget.evaluations=200 --set final.validation_streams=2 --set final.line=0; with the config's own 600; and
+  these for five further seeds and twice as many sealed streams, --first-seed 5 --sealed 40
 
 For each seed, each way gets the config's whole budget of evaluations, search and confirmation included:
 
@@ -215,7 +216,8 @@ def _plain(name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--sealed", type=int, default=40)
     parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=tuple(WAYS), metavar="WAY")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
@@ -225,7 +227,7 @@ def main() -> None:
     console = Console(stderr=True)
     ways = (EVOLUTION, *(way for way in options.ways if way != EVOLUTION))
     found = []
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         seeded = config.model_copy(update={"seed": seed})
         with RayPool(worker_spec(seeded), config.workers.count) as pool:
             found.append(sealed(ways, seeded, options.sealed, options.runs, pool, console))
