@@ -6,10 +6,9 @@ import ast
 import builtins
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from importlib import resources
 
-from archive.source_module import ROOT, Import, Mention, SourceModule, Unit
+from archive.meanings import Definition, Imported, Meanings, Package, Target
+from archive.source_module import ROOT, Mention, SourceModule, Unit
 
 KEPT = frozenset(f"{ROOT}.{name}" for name in ("memory", "space", "kit", "design", "evaluation"))
 """The core: modules that an inlined design still imports from."""
@@ -17,34 +16,6 @@ KEPT = frozenset(f"{ROOT}.{name}" for name in ("memory", "space", "kit", "design
 _WIDTH = 120
 _BUILTINS = frozenset(dir(builtins))
 _OWN = object()
-
-
-@dataclass(frozen=True, slots=True)
-class _Definition:
-    """A name that one of the modules to be copied defines."""
-
-    module: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Module:
-    """A module of `design_space` as an object; only its attributes can be copied."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Imported:
-    """What stays an import. `wanted` is the name that a module calls it by."""
-
-    module: str
-    attr: str | None
-    wanted: str
-    plain: bool = False
-
-
-_Target = _Definition | _Module | _Imported
 
 
 def inline(source: str, core: str = ROOT) -> str:
@@ -85,120 +56,24 @@ class _Inliner:
     """One use of `inline`: finds what is needed, gives it names, writes it down."""
 
     def __init__(self, source: str, kept: frozenset[str], core: str, title: str) -> None:
-        self._kept = kept
         self._core = core
         self._title = title
-        self._modules: dict[str, SourceModule] = {}
-        self._resolving: set[tuple[str, str]] = set()
+        self._meanings = Meanings(kept, core)
+        self._modules = self._meanings.modules
         self._own = SourceModule(title, source)
         self._own_names = self._own.binds
         for name in sorted(self._own_names & self._own.inner):
             raise ValueError(f"{title} imports {name!r} inside a function, and outside it means something else")
-        self._bindings: dict[str, dict[str, _Target]] = {}
-        self._own_bindings = self._bind_own()
+        self._own_bindings = self._meanings.bound_by_design(self._own)
         self._needed: dict[str, list[Unit]] = {}
-        self._replacements: dict[int, list[tuple[ast.expr, Mention, _Target]]] = {}
-        self._copied: dict[_Imported, None] = {}
+        self._replacements: dict[int, list[tuple[ast.expr, Mention, Target]]] = {}
+        self._copied: dict[Imported, None] = {}
         self._collect()
         self._order = [name for name in self._by_dependency() if name in self._needed]
-        self._names: dict[_Definition | _Imported, str] = {}
+        self._names: dict[Definition | Imported, str] = {}
         self._taken: dict[str, object] = dict.fromkeys(self._own_names, _OWN)
         self._aliases: dict[str, str] = {}
         self._choose_names()
-
-    # -- what the names mean
-
-    def _module(self, name: str) -> SourceModule | None:
-        """The module of `design_space` of this name; None if there is none."""
-        if name not in self._modules:
-            rest = name.split(".")[1:]
-            folder = resources.files(ROOT).joinpath(*rest)
-            file, package = folder.joinpath("__init__.py"), name
-            if not file.is_file() and rest:
-                file = resources.files(ROOT).joinpath(*rest[:-1], f"{rest[-1]}.py")
-                package = name.rpartition(".")[0]
-            if not file.is_file():
-                return None
-            self._modules[name] = SourceModule(name, file.read_text("utf-8"), package=package)
-        return self._modules[name]
-
-    def _look_up(self, module: str, name: str) -> _Target | None:
-        """What ``from module import name`` gives."""
-        if module.partition(".")[0] != ROOT:
-            return _Imported(module, name, name)
-        found = self._module(module)
-        if found is None:
-            raise ValueError(f"there is no module {module!r} to import {name!r} from")
-        if name in found.binds:
-            if module not in self._kept:
-                return _Definition(module, name)
-            home = ROOT if name in self._public() else module
-            return _Imported(home if self._core == ROOT else self._core, name, name)
-        if (module, name) not in self._resolving:
-            self._resolving.add((module, name))
-            try:
-                for target in self._imported_as(found, name):
-                    return target
-            finally:
-                self._resolving.discard((module, name))
-        return _Module(f"{module}.{name}") if self._module(f"{module}.{name}") else None
-
-    def _public(self) -> Collection[str]:
-        core = self._module(ROOT)
-        return core.exports() if core else ()
-
-    def _imported_as(self, module: SourceModule, name: str) -> Iterator[_Target]:
-        for bound in reversed(module.imports):
-            if bound.local == name:
-                yield self._meant(bound)
-        for star in module.stars:
-            source = self._module(star) if star.partition(".")[0] == ROOT else None
-            if source is not None and name in source.exports() and (target := self._look_up(star, name)):
-                yield target
-
-    def _meant(self, bound: Import) -> _Target:
-        """What an import binds.
-
-        Raises:
-            ValueError: it imports from `design_space` what is not there.
-        """
-        if bound.module.partition(".")[0] != ROOT:
-            return _Imported(bound.module, bound.attr, bound.local, bound.plain)
-        if bound.attr is None:
-            if self._module(bound.module) is None:
-                raise ValueError(f"there is no module {bound.module!r}")
-            return _Module(bound.module)
-        target = self._look_up(bound.module, bound.attr)
-        if target is None:
-            raise ValueError(f"there is no {bound.attr!r} in {bound.module!r}")
-        if isinstance(target, _Imported):
-            return _Imported(target.module, target.attr, bound.local, target.plain)
-        return target
-
-    def _bind_own(self) -> dict[str, _Target]:
-        """What the imports of the design bind; one name means one thing."""
-        bindings: dict[str, _Target] = {}
-        mentioned = {name for unit in self._own.units for name in unit.names}
-        for star in self._own.stars:
-            module = self._module(star) if star.partition(".")[0] == ROOT else None
-            for name in module.exports() if module else ():
-                if name in mentioned and (target := self._look_up(star, name)):
-                    bindings[name] = target
-        starred = set(bindings)
-        for bound in self._own.imports:
-            target = self._meant(bound)
-            before = bindings.get(bound.local)
-            if before not in (None, target) and bound.local not in starred and not (bound.plain and _plain(before)):
-                raise ValueError(f"{self._title} imports two things under the name {bound.local!r}")
-            bindings[bound.local] = target
-        return bindings
-
-    def _bindings_of(self, module: SourceModule) -> Mapping[str, _Target]:
-        if module is self._own:
-            return self._own_bindings
-        if module.name not in self._bindings:
-            self._bindings[module.name] = {b.local: self._meant(b) for b in module.imports}
-        return self._bindings[module.name]
 
     # -- what is needed
 
@@ -214,9 +89,9 @@ class _Inliner:
             if module is not self._own:
                 self._needed.setdefault(module.name, []).append(unit)
             for target in self._targets(module, unit):
-                if isinstance(target, _Imported):
+                if isinstance(target, Imported):
                     self._copied[target] = None
-                elif isinstance(target, _Definition):
+                elif isinstance(target, Definition):
                     source = self._modules[target.module]
                     waiting += [(source, other) for other in source.units if target.name in other.binds]
             for name in self._needed:
@@ -227,9 +102,9 @@ class _Inliner:
         copied = {name for unit in self._needed[module.name] for name in unit.binds}
         return [u for u in module.units if not u.binds and u.names.intersection(module.binds) <= copied]
 
-    def _targets(self, module: SourceModule, unit: Unit) -> Iterator[_Target]:
+    def _targets(self, module: SourceModule, unit: Unit) -> Iterator[Target]:
         """What the names of a unit mean; notes which nodes are to be replaced by them."""
-        bindings = self._bindings_of(module)
+        bindings = self._own_bindings if module is self._own else self._meanings.bound_by(module)
         parents = {child: node for top in unit.nodes for node in ast.walk(top) for child in ast.iter_child_nodes(node)}
         noted = self._replacements.setdefault(id(unit), [])
         for mention in unit.mentions:
@@ -237,13 +112,13 @@ class _Inliner:
             target = bindings.get(name)
             if name in module.binds:
                 if module is not self._own:
-                    own = _Definition(module.name, name)
+                    own = Definition(module.name, name)
                     noted.append((mention.node, mention, own))
                     yield own
                     continue
                 if target is None:
                     continue
-            if isinstance(target, _Module):
+            if isinstance(target, Package):
                 node, target = self._attribute(module, mention.node, target, parents)
                 noted.append((node, mention, target))
             elif target is not None and module is not self._own:
@@ -253,19 +128,19 @@ class _Inliner:
         yield from (bindings[name] for name in unit.listed if name in bindings)
 
     def _attribute(
-        self, module: SourceModule, name: ast.Name, package: _Module, parents: Mapping[ast.AST, ast.AST]
-    ) -> tuple[ast.expr, _Target]:
+        self, module: SourceModule, name: ast.Name, package: Package, parents: Mapping[ast.AST, ast.AST]
+    ) -> tuple[ast.expr, Target]:
         """Follow ``package.module.thing`` to the thing."""
         node: ast.expr = name
-        target: _Target = package
-        while isinstance(target, _Module):
+        target: Target = package
+        while isinstance(target, Package):
             outer = parents.get(node)
             if not isinstance(outer, ast.Attribute) or not isinstance(outer.ctx, ast.Load):
                 raise ValueError(
                     f"{module.name}: line {node.lineno} uses the module {target.name!r} as an object; import the names"
                     " that are needed of it"
                 )
-            found = self._look_up(target.name, outer.attr)
+            found = self._meanings.look_up(target.name, outer.attr)
             if found is None:
                 raise ValueError(f"{module.name}: line {node.lineno}: there is no {outer.attr!r} in {target.name!r}")
             node, target = outer, found
@@ -295,16 +170,16 @@ class _Inliner:
         if self._needed:
             self._check_hiding()
         for local, target in self._own_bindings.items():
-            if isinstance(target, _Module) or not self._mentions(local):
+            if isinstance(target, Package) or not self._mentions(local):
                 continue
             if local not in self._own_names:
                 self._taken[local] = target
-                if isinstance(target, _Imported) or target.name == local:
+                if isinstance(target, Imported) or target.name == local:
                     self._names[target] = local
         for name in self._order:
             for unit in (u for u in self._modules[name].units if u in self._needed[name]):
                 for bound in sorted(unit.binds):
-                    self._name(_Definition(name, bound), bound, name)
+                    self._name(Definition(name, bound), bound, name)
         for target in self._copied:
             self._name(target, target.wanted, target.module)
 
@@ -318,11 +193,11 @@ class _Inliner:
         hidden = _BUILTINS.intersection((*self._own_names, *(n for n in self._own_bindings if self._mentions(n))))
         for name, units in self._needed.items():
             module = self._modules[name]
-            bound = module.binds.union(self._bindings_of(module))
+            bound = module.binds.union(self._meanings.bound_by(module))
             for builtin in sorted(hidden.intersection(n for unit in units for n in unit.names) - bound):
                 raise ValueError(f"{self._title} defines {builtin!r}, which {name} needs as Python's own")
 
-    def _name(self, target: _Definition | _Imported, wanted: str, module: str) -> None:
+    def _name(self, target: Definition | Imported, wanted: str, module: str) -> None:
         if target not in self._names:
             name = wanted if self._free(wanted, target) else self._fresh(wanted, module)
             self._taken[name] = target
@@ -332,7 +207,7 @@ class _Inliner:
         holder = self._taken.get(name, target)
         if name in _BUILTINS:
             return False
-        if isinstance(holder, _Imported) and isinstance(target, _Imported):
+        if isinstance(holder, Imported) and isinstance(target, Imported):
             return (holder.module, holder.attr) == (target.module, target.attr) or (holder.plain and target.plain)
         return holder == target
 
@@ -361,10 +236,10 @@ class _Inliner:
         head = [self._own.docstring, "from __future__ import annotations" if future else "", self._imports()]
         return "\n\n".join(filter(None, [*head, "\n\n\n".join(sections)])) + "\n"
 
-    def _renamed(self) -> Iterator[tuple[str, _Definition]]:
+    def _renamed(self) -> Iterator[tuple[str, Definition]]:
         """Copied definitions that the design calls otherwise, or whose names it later gives to something else."""
         for local, target in self._own_bindings.items():
-            if isinstance(target, _Definition) and self._mentions(local) and self._names[target] != local:
+            if isinstance(target, Definition) and self._mentions(local) and self._names[target] != local:
                 yield local, target
 
     def _section(self, module: SourceModule, needed: Collection[Unit]) -> str:
@@ -387,7 +262,7 @@ class _Inliner:
         replaced: dict[ast.AST, str] = {}
         renamed: dict[str, str] = {}
         for node, mention, target in self._replacements[id(unit)]:
-            assert not isinstance(target, _Module)
+            assert not isinstance(target, Package)
             name = self._names[target]
             if isinstance(node, ast.Name) and node.id == name:
                 continue
@@ -396,7 +271,7 @@ class _Inliner:
             replaced[node] = name
         if module is not self._own:
             for bound in unit.binds:
-                name = self._names[_Definition(module.name, bound)]
+                name = self._names[Definition(module.name, bound)]
                 if name != bound:
                     renamed[bound] = name
             declared = {
@@ -420,8 +295,8 @@ class _Inliner:
         """All imports: the standard library's, then others', then the core's."""
         wanted = {(t.module, t.attr, self._names[t], t.plain) for t in self._copied}
         for local, target in self._own_bindings.items():
-            outside = isinstance(target, _Imported) and not self._is_core(target.module)
-            if isinstance(target, _Imported) and (outside or self._mentions(local)):
+            outside = isinstance(target, Imported) and not self._is_core(target.module)
+            if isinstance(target, Imported) and (outside or self._mentions(local)):
                 wanted.add((target.module, target.attr, local, target.plain))
         groups: list[list[str]] = [[], [], []]
         whole = {(m, name, plain) for m, attr, name, plain in wanted if attr is None}
@@ -443,10 +318,6 @@ class _Inliner:
         if self._is_core(module):
             return 2
         return 0 if module.partition(".")[0] in sys.stdlib_module_names else 1
-
-
-def _plain(target: _Target | None) -> bool:
-    return isinstance(target, _Imported) and target.plain
 
 
 def _rule(title: str) -> str:
