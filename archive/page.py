@@ -67,11 +67,15 @@ def write_page(page: str, path: Path | str) -> Path:
     It appears whole or not at all, so that a browser may reload it while a run goes on.
 
     Raises:
-        ArchiveUnwritable: the page cannot be written.
+        ArchiveUnwritable: the page cannot be written, or something other than a file is there.
     """
-    target = Path(path).absolute()
+    target = Path(path).resolve()  # a link goes on leading to the page
     draft = ""
     try:
+        if target.exists() and not target.is_file():
+            raise ArchiveUnwritable(
+                f"cannot write the page to {target}: that is no file", hint="name a file, such as report.html"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".page-", delete=False) as file:
             draft = file.name

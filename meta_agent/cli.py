@@ -101,13 +101,15 @@ def run(
     from meta_agent import config as configs
     from meta_agent.run import RunFolder, find
 
-    extra = [] if name is None else [f"name={name}"]
+    extra = [] if name is None else [f"name={json.dumps(name)}"]  # a text, also where YAML would take it for a date
     parsed = configs.load(config, (*overrides, *extra))
     if dry_run:
         _price(parsed, as_json)
         return
     recorded = None if replay is None else find(replay, runs)
     teacher = None if insights_from is None else find(insights_from, runs)
+    if recorded is not None and recorded.path.resolve() == (runs / parsed.name).resolve():
+        raise BadInput(f"{recorded.path} cannot be compared with itself", "--name gives the repetition another folder")
     _drive(RunFolder(runs / parsed.name), parsed, workers, ray_address, recorded, teacher)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,7 +106,7 @@ def show(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson 
         say(f"- {line}", out)
     if design.params:
         say("params: " + ", ".join(design.params), out)
-    out.print(Syntax(source, "python", background_color="default") if out.is_terminal else source, markup=False)
+    _print_code(source, "python")
 
 
 def diff(name: RunName, a: Who, b: Who, runs: Runs = RUNS) -> None:
@@ -115,7 +116,15 @@ def diff(name: RunName, a: Who, b: Who, runs: Runs = RUNS) -> None:
 
     with opened(name, runs) as run:
         text = plain_lines(run.repository.diff(run.find(a).id, run.find(b).id))
-    out.print(Syntax(text, "diff", background_color="default") if out.is_terminal else text, markup=False)
+    _print_code(text, "diff")
+
+
+def _print_code(text: str, language: str) -> None:
+    """All of it: folded in a terminal, and to the letter where it goes into a file or a pipe."""
+    if out.is_terminal:
+        out.print(Syntax(text, language, background_color="default", word_wrap=True))
+    else:
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def lineage(name: RunName, who: Who = "winner", runs: Runs = RUNS, as_json: AsJson = False) -> None:
@@ -160,6 +169,9 @@ def episodes(
     if as_json:
         print_json({key.stream: [dataclasses.asdict(e) for e in found] for key, found in kept})
         return
+    most = max(len(found) for _, found in kept)
+    if task is not None and task > most:
+        raise BadInput(f"--task {task}: the streams have {most} tasks", f"give a number from 1 to {most}")
     for key, found in kept:
         say(f"stream {key.stream}", out, style="bold")
         for number, episode in enumerate(found, 1):
@@ -219,7 +231,7 @@ def export(
         written = take_home(run.config, run.find(who), run.repository, run.ledger, folder, learned)
     package = next((written / "src").iterdir()).name
     say(f"wrote {written}")
-    say(f"next: pip install {written} && python -m {package}.example")
+    say(f"next: pip install {shlex.quote(str(written))} && python -m {package}.example")
 
 
 def _score(design: DesignView) -> dict[str, Any]:

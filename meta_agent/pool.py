@@ -200,7 +200,8 @@ class RayPool:
             raise _unwrap(error) from error
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:
             raise SandboxUnavailable(
-                f"the workers did not start: {error}", "see the log in the run's folder"
+                f"the workers did not start: {_last_words(error)}",
+                "`mnemogen doctor` tells what this machine offers; `sandbox` in the config says what is wanted of it",
             ) from error
         if len({fact.digest for fact in told}) != 1:
             raise SandboxUnavailable(
@@ -427,3 +428,10 @@ def _abandon() -> None:
 def _unwrap(error: Any) -> Exception:
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, SandboxUnavailable | ModelFault | SourceFault) else error
+
+
+def _last_words(error: Exception) -> str:
+    """What a worker died of: the end of the traceback that Ray makes of it, without the name of the exception."""
+    last = str(error).strip().splitlines()[-1].strip()
+    kind, _, told = last.partition(": ")
+    return told if told and kind.replace(".", "_").isidentifier() else last

@@ -126,19 +126,37 @@ class RunFolder:
 def create(folder: RunFolder, config: Config) -> None:
     """Begin a run in `folder`, which must be held, or make sure that the one that it holds can go on.
 
+    A run that was refused before its first design holds nothing, and gives way to another config.
+
     Raises:
         BadInput: there is a run with another config.
         ArchiveDamaged: its ledger is gone or empty, and its designs are not.
     """
-    if folder.config.exists():
-        if folder.read_config() != config:
-            raise BadInput(
-                f"{folder.path} holds a run with another config",
-                f"`mnemogen resume {folder.path}` goes on with that one; --name gives the new run another folder",
-            )
-        _check_ledger(folder)
+    _check_ledger(folder)
+    if folder.config.exists() and folder.read_config() == config:
         return
+    if not _has_designs(folder):
+        for part in ("", "-wal", "-shm"):  # what it holds is of the config that was refused
+            folder.ledger.with_name(folder.ledger.name + part).unlink(missing_ok=True)
+    elif folder.config.exists():
+        raise BadInput(
+            f"{folder.path} holds a run with another config",
+            f"`mnemogen resume {folder.path}` goes on with that one; --name gives the new run another folder",
+        )
+    else:
+        with Ledger(folder.ledger) as ledger:
+            check_unchanged(ledger, config)
     write_config(folder, config)
+
+
+def _has_designs(folder: RunFolder) -> bool:
+    """Whether anything was recorded that another config would be mixed with."""
+    if folder.repository.is_dir() and folder.open_repository().refs():
+        return True
+    if not folder.ledger.exists():
+        return False
+    with Ledger(folder.ledger) as ledger:
+        return ledger.counts().proposals > 0
 
 
 def _check_ledger(folder: RunFolder) -> None:

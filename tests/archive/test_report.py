@@ -24,7 +24,7 @@ from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
 from archive.ledger import Ledger
 from archive.overview import overview
-from archive.page import script_safe
+from archive.page import script_safe, write_page
 from archive.records import Decision, DesignRow, DesignStatus, Proposal, ProposalVerdict, Purpose
 from archive.report import NOTHING, render, write
 from archive.repository import Repository
@@ -619,6 +619,19 @@ def test_page_is_replaced_whole(run: Run, tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
     with pytest.raises(ArchiveUnwritable, match="cannot write the page"):
         write(run.ledger, run.repository, target / "below", "third", CONFIG)
+
+
+def test_a_page_takes_the_place_of_no_link_and_of_nothing_but_a_file(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("page.html")
+    write_page("new", tmp_path / "link.html")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "page.html").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    for odd in ("pipe", "."):
+        with pytest.raises(ArchiveUnwritable, match="that is no file"):
+            write_page("new", tmp_path / odd)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_page_is_the_same_from_a_read_only_run(run: Run) -> None:

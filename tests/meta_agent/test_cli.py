@@ -73,6 +73,27 @@ def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_question_ma
         assert done.stdout.isascii()
 
 
+def test_what_show_prints_is_the_source_to_the_letter(place: Path) -> None:
+    for row in json.loads(mnemogen("designs", "small", "--json", cwd=place).stdout):
+        source = json.loads(mnemogen("show", "small", row["id"], "--json", cwd=place).stdout)["source"]
+        assert mnemogen("show", "small", row["id"], cwd=place).stdout.rstrip().endswith(source.rstrip())
+
+
+def test_a_run_may_be_named_by_a_date(place: Path) -> None:
+    done = mnemogen("run", "small.yaml", "--name", "2026-11-30", "--set", "budget.evaluations=5", cwd=place)
+    assert "allow at least" in done.stderr, "the name was taken"
+
+
+@pytest.mark.docker
+def test_workers_that_cannot_start_say_why_in_one_line(place: Path) -> None:
+    wanted = ("--set", "sandbox.backend=docker", "--set", "sandbox.runtime=no-such-runtime", "--name", "unstarted")
+    done = mnemogen("run", "small.yaml", *wanted, "--workers", "1", cwd=place)
+    assert done.returncode == 3, done.stderr
+    assert "no container could be started" in done.stderr
+    assert "no-such-runtime" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_prompts_and_insights_of_a_run_can_be_looked_at(place: Path) -> None:
     listed = json.loads(mnemogen("prompts", "small", "--json", cwd=place).stdout)
     root, *_ = listed
@@ -147,6 +168,8 @@ class Wrong(Memory):
         (("run", "small.yaml", "--set", "serach.keep=1"), "did you mean 'search'"),
         (("run", "absent.yaml"), "cannot read the config"),
         (("run", "small.yaml", "--set", "seed=9"), "another config"),
+        (("run", "small.yaml", "--replay", "small"), "cannot be compared with itself"),
+        (("episodes", "small", "winner", "--task", "999"), "give a number from 1 to"),
         (("show", "small", "nobody"), "nobody"),
         (("show", "smal"), "there is no run 'smal'"),
         (("diff", "small", "winner", "zzzz"), "zzzz"),

@@ -27,7 +27,7 @@ from archive.repository import Repository
 from design_space import Outcome
 from meta_agent.config import Config, dump
 from meta_agent.errors import BadInput, Interrupted, RunBusy
-from meta_agent.run import RunFolder
+from meta_agent.run import RunFolder, check_unchanged
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,27 @@ def test_a_second_run_on_the_folder_is_told_who_holds_it(small: Config, tmp_path
 def test_another_config_in_the_folder_is_refused(finished: Path, small: Config) -> None:
     with pytest.raises(BadInput, match="another config"):
         finish(finished, small.model_copy(update={"seed": 5}))
+
+
+def test_a_run_that_was_refused_before_its_first_design_gives_way_to_another_config(
+    small: Config, tmp_path: Path
+) -> None:
+    poor = small.model_copy(update={"budget": small.budget.model_copy(update={"evaluations": 10})})
+    with pytest.raises(BadInput, match="seeds and controls alone take"):
+        finish(tmp_path / "small", poor)
+    finish(tmp_path / "small", small)
+    assert RunFolder(tmp_path / "small").read_config() == small
+
+
+def test_a_run_whose_config_is_lost_is_not_begun_anew(finished: Path, small: Config, tmp_path: Path) -> None:
+    folder = RunFolder(Path(shutil.copytree(finished, tmp_path / "lost")))
+    with Ledger(folder.ledger) as ledger:
+        check_unchanged(ledger, small)
+    folder.config.unlink()
+    with pytest.raises(BadInput, match="was begun with"):
+        finish(folder.path, small.model_copy(update={"seed": 5}))
+    assert not folder.config.exists(), "nothing was changed"
+    finish(folder.path, small)
 
 
 def test_a_budget_that_cannot_pay_for_seeds_and_final_is_refused_before_anything_is_spent(
