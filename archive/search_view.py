@@ -36,8 +36,9 @@ class PromptView:
         depth: 0 for the first one.
         generation: after which it was made.
         says: in a line; content: whole.
-        visits: designs that it was asked for and that were measured; failures: of these, those that never worked;
-            beneath: visits of all that was made of it, its own included. None until the run tells, as for `value`.
+        visits: designs that it was asked for and that were measured; failures: of these, those that never worked or
+            repeat another; beneath: visits of all that was made of it, its own included. None until the run tells, as
+            for `value`.
         value: what its designs are believed to gain over their parents, in reward units: posterior mean and 95 %
             interval; n is its visits.
         designs: those that came of it, invalid ones and duplicates left out.

@@ -22,7 +22,7 @@ from archive.rows import NUMBERED, TABLES, Stored, seal_of
 from archive.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from archive.wal import check_wal
 
-_BACKUP = "restore the run's folder from a backup; designs are still in its git repository"
+_BACKUP = "`mnemogen fsck RUN --repair` saves what can be read; designs are still in the run's git repository"
 
 
 class Store:

@@ -42,7 +42,7 @@ class Constants:
             children (Couetoux et al. 2011).
         virtual_loss: a design under way counts as one that gained this much less, in scaled units, so that designs
             asked for at once spread (Chaslot et al. 2008).
-        failure_cost: taken off for a design that never worked, in reward units.
+        failure_cost: taken off for a design that never worked or repeats another, in reward units.
         scale: see `Scale`.
     """
 
@@ -84,7 +84,7 @@ class Node:
     Attributes:
         generation: after which it was made.
         origin: how it was made, in a sentence.
-        visits: designs that it made itself; failures: of these, those that never worked.
+        visits: designs that it made itself; failures: of these, those that never worked or repeat another.
         beneath: visits of all that was made of it, its own included.
         prior: what is expected of it beforehand, in reward units, from insights.
         flying: designs under way, beneath it, its own included; flying_own: its own.

@@ -32,7 +32,8 @@ def prompts(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
     trees: list[Tree] = []
     branches: list[Tree] = []
     for prompt in found:
-        counts = f"{len(prompt.designs)} designs, {_told(prompt.visits)} measured, {_told(prompt.failures)} failed"
+        failures = f"{_told(prompt.failures)} came to nothing"
+        counts = f"{len(prompt.designs)} designs, {_told(prompt.visits)} measured, {failures}"
         told = f"{prompt.short} {prompt.says}\n{_value(prompt)}; {counts}; made after generation {prompt.generation}"
         if prompt.depth == 0:
             branches = [Tree(Text(f"prompts of the proposer {prompt.proposer}"))]
@@ -62,10 +63,8 @@ def prompt(name: RunName, which: Which, runs: Runs = RUNS, as_json: AsJson = Fal
     say(f"parent: {one.parent or 'none, it is the first one'}; children: {', '.join(one.children) or 'none'}", out)
     say(f"value of a design: {_value(one)}", out)
     if one.visits is not None:
-        say(
-            f"measured: {one.visits} designs, {one.failures} never worked; {one.beneath} with those of all made of it",
-            out,
-        )
+        counts = f"{one.visits} designs, {one.failures} came to nothing"
+        say(f"measured: {counts}; {one.beneath} with those of all made of it", out)
     for design in made:
         gain = "not compared with its parent" if design.gain is None else design.gain.words
         say(f"- {design.short} {design.name}: {gain}", out)
