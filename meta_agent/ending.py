@@ -14,6 +14,8 @@ from sandbox.backend import SandboxUnavailable
 from sandbox.calls import BudgetUsedUp, ModelFault
 from sandbox.streams.base import SourceFault
 
+_STOPPED = "stopped", "`mnemogen resume` goes on with a run", 130
+
 
 @contextmanager
 def ending() -> Iterator[None]:
@@ -44,7 +46,11 @@ def ending() -> Iterator[None]:
         full = error.errno == errno.ENOSPC
         _end(str(error), "free some space; `mnemogen resume` goes on" if full else "see the path in the message", 2)
     except KeyboardInterrupt:
-        _end("stopped", "`mnemogen resume` goes on with a run", 130)
+        _end(*_STOPPED)
+    except SystemExit as error:
+        if error.code == _STOPPED[2]:  # what Typer makes of Ctrl-C, without a word
+            _end(*_STOPPED)
+        raise
 
 
 def _end(message: str, hint: str, code: int) -> None:

@@ -101,3 +101,26 @@ def test_nothing_that_is_said_steers_the_terminal() -> None:
     assert told.getvalue().encode()
     assert not set("\x1b\x07\x9b\r\u202e\u200b") & set(told.getvalue())
     assert "line" in told.getvalue().splitlines()[-1]
+
+
+INTERRUPTED = """
+import os, signal, time, typer
+from meta_agent.ending import ending
+
+app = typer.Typer()
+
+@app.command()
+def wait():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+with ending():
+    app()
+"""
+
+
+def test_ctrl_c_in_any_command_is_answered() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, cwd=PROJECT)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[0] == "error: stopped"
+    assert done.stderr.count("stopped") == 1
