@@ -74,7 +74,9 @@ def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_question_ma
 
 
 def test_what_show_prints_is_the_source_to_the_letter(place: Path) -> None:
-    for row in json.loads(mnemogen("designs", "small", "--json", cwd=place).stdout):
+    rows = json.loads(mnemogen("designs", "small", "--json", cwd=place).stdout)
+    widest = max(rows, key=lambda row: len(row["name"]))  # many parts, whose calls are long lines
+    for row in (widest, rows[0]):
         source = json.loads(mnemogen("show", "small", row["id"], "--json", cwd=place).stdout)["source"]
         assert mnemogen("show", "small", row["id"], cwd=place).stdout.rstrip().endswith(source.rstrip())
 
