@@ -337,7 +337,10 @@ class Driver:
         wanted = [Request(design, streams) for design in finalists]
         for request, evaluations in self._evaluations.have(population.designs, wanted, "search", Purpose.SEARCH):
             self._observe(population, request, evaluations)
-        return max(finalists, key=lambda design: population.believed(design).mean)
+        winner = population.first_of(finalists)
+        if winner is None:
+            raise BadInput("no design works on all its streams", "see `mnemogen designs` for the reasons")
+        return winner
 
     def _validate(self, population: Population, winner: DesignId) -> Final:
         """Measure the winner, its ancestors and the controls on streams that nothing was chosen by."""

@@ -113,6 +113,8 @@ class Population:
             # That it does not work says nothing of what it was made of.
             self._beliefs.forget(member.number)
             self._standing.pop(design, None)
+            if self._recalled.get(member.recalls) == design:
+                del self._recalled[member.recalls]  # what recalls the same and works is no copy of it
         elif member.scores:
             self._beliefs.tell(member.number, scores)
             if design not in self._controls:
@@ -180,6 +182,14 @@ class Population:
         """Members that were scored, did not fail and are no controls; the best posterior mean first."""
         names, mean, _ = self._standings()
         return [names[i] for i in np.argsort(-mean, kind="stable")]
+
+    def first_of(self, finalists: Sequence[DesignId]) -> DesignId | None:
+        """The finalist of which most is believed, of those that have not failed since; if all have, the best other one.
+
+        None if there is no design that works. What is believed of a failed design is what its parent makes expect.
+        """
+        working = [design for design in finalists if not self._members[design].failed] or self.ranked()[:1]
+        return max(working, key=lambda design: self.believed(design).mean, default=None)
 
     def parent(self, design: DesignId) -> DesignId | None:
         """A design's parent; of two, the one that more is believed of. None for a seed."""

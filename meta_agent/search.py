@@ -85,7 +85,7 @@ class Search:
         self._size = generation_size
         self._selection = selection
         total = sum(share for _, share in proposers)
-        self._proposers = tuple((proposer, share / total) for proposer, share in proposers)
+        self._proposers = tuple((proposer, share / total) for proposer, share in proposers if share > 0.0)
         self._prompts = dict(prompts or {})
         self._seen = Seen()
         self._refused: dict[DesignId, list[tuple[Draft, str]]] = {}

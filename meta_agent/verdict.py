@@ -90,9 +90,9 @@ def compare(
     names = {**{d: designs[d].name for d in ancestors}, **{d: name for name, d in controls.items()}}
     gains = []
     for rival, name in names.items():
-        if rival == winner or rival not in scores:
+        shared = sorted(scores[winner].keys() & scores.get(rival, {}).keys())
+        if rival == winner or not shared:  # such as a control that broke its contract
             continue
-        shared = sorted(scores[winner].keys() & scores[rival].keys())
         differences = [scores[winner][s] - scores[rival][s] for s in shared]
         gain = paired_difference(scores[winner], scores[rival])
         gains.append(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from archive.claims import LEVEL
-from design_space import DesignId
+from design_space import Design, DesignId
 from meta_agent.believing import Step, labels
+from meta_agent.verdict import compare
 
 LINE: list[Step] = [(DesignId(f"d{i}"), DesignId(f"d{i - 1}")) for i in (3, 2, 1)]
 
@@ -44,3 +45,12 @@ def test_what_was_not_measured_has_no_label() -> None:
     del found[DesignId("d0")]
     assert set(verdicts(found)) == {"d3", "d2"}
     assert labels([], found, 0) == []
+
+
+def test_a_control_that_was_measured_on_nothing_is_left_out() -> None:
+    made = [Design(f"# {name}", {}, name) for name in ("winner", "no_memory", "broken")]
+    winner, nothing, broken = (design.id for design in made)
+    scores = {winner: {"a": 0.5, "b": 0.6}, nothing: {"a": 0.1, "b": 0.3}, broken: {}}
+    controls = {"no_memory": nothing, "broken": broken}
+    final = compare(winner, {design.id: design for design in made}, (), controls, scores)
+    assert [gain.rival for gain in final.gains] == ["no_memory"]

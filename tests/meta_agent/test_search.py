@@ -13,6 +13,7 @@ from design_space.compose import read
 from meta_agent.compose import ComposeProposer, random_genome
 from meta_agent.generation import Generation
 from meta_agent.policy import Request, next_rung, within
+from meta_agent.proposer import BatchProposer, Draft, Order
 from meta_agent.search import Search
 from meta_agent.tune import TuneProposer
 
@@ -108,6 +109,42 @@ def test_a_failed_design_stays_but_is_no_parent() -> None:
     assert all(lost not in m.slot.draft.parents for m in search.population.members.values())
 
 
+def test_a_finalist_that_fails_while_it_is_confirmed_does_not_win() -> None:
+    search = new_search()
+    play(search, 3)
+    population = search.population
+    finalists = population.ranked()[:3]
+    for lost in finalists:
+        assert population.first_of(finalists) == lost
+        population.observe(lost, {4: 0.0}, failed=True)
+    assert population.first_of(finalists) == population.ranked()[0], "none of them works: the best one that does"
+    for lost in population.ranked():
+        population.observe(lost, {4: 0.0}, failed=True)
+    assert population.first_of(finalists) is None
+
+
+def test_without_a_parent_a_search_whose_drafts_are_all_written_by_models_proposes_nothing() -> None:
+    class Writer(BatchProposer):
+        name = "writer"
+
+        def selection(self, prompt: str) -> None:
+            return None
+
+        def observe(self, design: Design, score: float | None) -> None:
+            return None
+
+        def propose_all(self, orders: Sequence[Order], search: Search) -> list[Draft]:
+            raise AssertionError("there is no parent to write for")
+
+    seeds, controls = [catalogue.load(SEEDS[0])], [catalogue.load("no_memory")]
+    search = Search(0, seeds, controls, 6, make("thompson"), [(ComposeProposer(), 0.0), (Writer(), 1.0)])
+    first = search.ask()
+    for design in first.designs:
+        search.population.observe(design, {0: 0.0}, failed=True)
+    search.tell(first)
+    assert search.ask().slots == ()
+
+
 def test_one_lucky_stream_does_not_lead() -> None:
     """A single high score is drawn towards the parent's posterior."""
     search = new_search()
@@ -185,6 +222,19 @@ def test_a_design_that_recalls_what_an_earlier_one_does_is_that_one() -> None:
     search.tell(later)
     play(search, 2)
     assert all(copy not in m.slot.draft.parents for m in search.population.members.values())
+
+
+def test_a_design_that_recalls_what_a_failed_one_did_is_no_copy_of_it() -> None:
+    search = new_search()
+    play(search, 2)
+    generation = search.ask()
+    crashing, mended = generation.designs[:2]
+    search.population.observe(crashing, {0: 0.9}, failed=False, recalls="ab")
+    assert search.population.pool(generation) == []
+    search.population.observe(crashing, {1: 0.0}, failed=True)
+    search.population.observe(mended, {0: 0.9}, failed=False, recalls="ab")
+    assert search.population.pool(generation) == []
+    assert mended in search.population.ranked()
 
 
 def test_what_a_search_begins_with_stays_even_if_all_recall_the_same() -> None:
