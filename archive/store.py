@@ -22,7 +22,7 @@ from archive.rows import NUMBERED, TABLES, Stored, seal_of
 from archive.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from archive.wal import check_wal
 
-_BACKUP = "`mnemogen fsck RUN --repair` saves what can be read; designs are still in the run's git repository"
+_REMEDY = "`mnemogen fsck RUN --repair` saves what can be read; designs are still in the run's git repository"
 
 
 class Store:
@@ -212,4 +212,4 @@ class Store:
         return self._damaged("the file", str(error))
 
     def _damaged(self, part: str, problem: str) -> ArchiveDamaged:
-        return ArchiveDamaged(f"ledger {self.path}, {part},", problem, hint=_BACKUP)
+        return ArchiveDamaged(f"ledger {self.path}, {part},", problem, hint=_REMEDY)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveMissing, ArchiveUnwritable, UnknownDesign
-from meta_agent.errors import MnemogenError
+from meta_agent.errors import Interrupted, MnemogenError
 from meta_agent.terminal import say
 from sandbox.backend import SandboxUnavailable
 from sandbox.calls import BudgetUsedUp, ModelFault
 from sandbox.streams.base import SourceFault
-
-_STOPPED = "stopped", "`mnemogen resume` goes on with a run", 130
 
 
 @contextmanager
@@ -46,11 +44,15 @@ def ending() -> Iterator[None]:
         full = error.errno == errno.ENOSPC
         _end(str(error), "free some space; `mnemogen resume` goes on" if full else "see the path in the message", 2)
     except KeyboardInterrupt:
-        _end(*_STOPPED)
+        _stopped()
     except SystemExit as error:
-        if error.code == _STOPPED[2]:  # what Typer makes of Ctrl-C, without a word
-            _end(*_STOPPED)
+        if error.code == Interrupted.code:  # what Typer makes of Ctrl-C, without a word
+            _stopped()
         raise
+
+
+def _stopped() -> None:
+    _end("stopped", "`mnemogen resume` goes on with a run", Interrupted.code)
 
 
 def _end(message: str, hint: str, code: int) -> None:

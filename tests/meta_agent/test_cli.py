@@ -79,6 +79,7 @@ def test_what_show_prints_is_the_source_to_the_letter(place: Path) -> None:
     for row in (widest, rows[0]):
         source = json.loads(mnemogen("show", "small", row["id"], "--json", cwd=place).stdout)["source"]
         assert mnemogen("show", "small", row["id"], cwd=place).stdout.rstrip().endswith(source.rstrip())
+        assert row != widest or max(map(len, source.splitlines())) > 80, "wider than what a pipe is taken for"
 
 
 def test_a_run_may_be_named_by_a_date(place: Path) -> None:

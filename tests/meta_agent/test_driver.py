@@ -163,8 +163,13 @@ def test_a_run_that_was_refused_before_its_first_design_gives_way_to_another_con
     poor = small.model_copy(update={"budget": small.budget.model_copy(update={"evaluations": 10})})
     with pytest.raises(BadInput, match="seeds and controls alone take"):
         finish(tmp_path / "small", poor)
-    finish(tmp_path / "small", small)
-    assert RunFolder(tmp_path / "small").read_config() == small
+    folder = RunFolder(tmp_path / "small")
+    with Ledger(folder.ledger) as ledger:
+        check_unchanged(ledger, poor)
+    finish(folder.path, small)
+    assert folder.read_config() == small
+    with Ledger(folder.ledger) as ledger:
+        check_unchanged(ledger, small)
 
 
 def test_a_run_whose_config_is_lost_is_not_begun_anew(finished: Path, small: Config, tmp_path: Path) -> None:
