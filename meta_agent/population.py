@@ -165,7 +165,7 @@ class Population:
         shared = sorted(ours.keys() & theirs.keys())
         if not shared or self._members[slot.draft.design.id].spent_in_vain:
             return None
-        seen = np.mean([score - self._beliefs.ease(stream) for stream, score in theirs.items()])
+        seen = np.mean([theirs[stream] - self._beliefs.ease(stream) for stream in shared])
         luck = float(seen) - self.believed(slot.given).mean
         return float(np.mean([ours[s] - theirs[s] for s in shared])) + luck
 
