@@ -214,17 +214,22 @@ class Beliefs:
         return Scales(level, level_sd, step, drift, noise, ease_sd, trait_sd)
 
     def _changed(self, design: int) -> None:
-        if design in self._new:
-            self._new[design] = None
-        else:
+        if design not in self._new:
             self._solved = None
+            return
+        moved = {design}
+        for newer in self._new:  # in the order of adding, so that a design comes after its parent
+            if newer in moved or self._parents[newer] in moved:
+                moved.add(newer)
+                self._new[newer] = None
 
     def _solve(self) -> _Solved:
-        """All but the newest designs: solved anew if one of them was told something, or the newest are many."""
-        if self._solved is None or len(self._new) > GROWTH * len(self):
-            self._solved = self._posterior()
+        """All but the newest designs: solved anew if one was told something, the newest are many, or a stream is new."""
+        solved = self._solved
+        if solved is None or len(self._new) > GROWTH * len(self) or self._streams > len(solved.ease):
+            solved = self._solved = self._posterior()
             self._new.clear()
-        return self._solved
+        return solved
 
     def _by_its_parent(self, design: int, solved: _Solved) -> Posterior:
         """What its parent, its traits and its own scores say of a design that is not solved with the others yet."""
@@ -240,7 +245,7 @@ class Beliefs:
             spread = float(traits @ solved.worth_covariance @ traits + (newer**2).sum() * scales.trait_sd**2)
             prior = Posterior(above.mean + float(traits @ solved.worth), math.sqrt(above.sd**2 + sd**2 + spread))
             row = self._table[design, : len(solved.ease)]
-            own = (row - solved.ease[: len(row)])[~np.isnan(row)]
+            own = (row - solved.ease)[~np.isnan(row)]
             known = self._new[design] = posterior(own.tolist(), prior.mean, prior.sd, scales.noise_sd)
         return known
 

@@ -87,6 +87,24 @@ def test_a_new_design_is_believed_in_by_its_parent_until_all_are_solved_anew() -
     assert beliefs.of(parent).mean > alone.mean, "a good child speaks for its parent"
 
 
+def test_what_is_told_of_a_new_design_reaches_its_children_and_a_new_stream_counts_at_once() -> None:
+    rng = np.random.default_rng(0)
+    beliefs = Beliefs(SCALES)
+    for i in range(round(4 / GROWTH)):
+        beliefs.add(None if i < 3 else int(rng.integers(i)))
+        beliefs.tell(i, {0: float(rng.normal(0.4, 0.1)), 1: float(rng.normal(0.4, 0.1))})
+    beliefs.all()
+    child = beliefs.add(5)
+    grandchild = beliefs.add(child)
+    before = beliefs.of(child).mean, beliefs.of(grandchild).mean
+    beliefs.tell(child, {0: 0.9, 1: 0.9})
+    after = beliefs.of(child).mean, beliefs.of(grandchild).mean
+    assert after[0] > before[0]
+    assert after[1] - before[1] == pytest.approx(after[0] - before[0]), "a child begins where its parent is believed to be"
+    beliefs.tell(child, {2: 0.0})
+    assert beliefs.of(child).mean < after[0], "nobody was seen on this stream before"
+
+
 def test_designs_that_have_something_in_common_speak_for_each_other() -> None:
     rng = np.random.default_rng(0)
     beliefs, count = Beliefs(), 60
