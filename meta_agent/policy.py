@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from design_space import DesignId
 from sandbox.evaluate import Experience
@@ -39,7 +40,7 @@ def next_rung(standing: Mapping[DesignId, float | None], rung: int, rungs: Seque
         keep: share that is promoted, rounded up; ties go to what was asked for first.
     """
     alive = [design for design, mean in standing.items() if mean is not None]
-    count = math.ceil(keep * len(alive))
+    count = math.ceil(Fraction(str(keep)) * len(alive))  # as it is written: .14 of 50 are 7, and not 8
     ranked = sorted(alive, key=lambda design: -(standing[design] or 0.0))
     promoted = set(ranked[:count])
     streams = tuple(range(rungs[rung - 1], rungs[rung]))

@@ -174,10 +174,28 @@ def test_the_comparison_is_with_the_parent_on_shared_streams() -> None:
     assert gain.mean == pytest.approx(np.mean(shared))
 
 
+def test_a_parent_that_was_lucky_where_its_child_was_seen_does_not_speak_against_the_child() -> None:
+    search = new_search(tune=0.0)
+    first = search.ask()
+    for design in first.designs:
+        search.population.observe(design, dict.fromkeys(range(8), 0.4), failed=False)
+    search.tell(first)
+    generation = search.ask()
+    slot = next(slot for slot in generation.slots if slot.given is not None and slot.novel)
+    assert slot.given is not None
+    search.population.observe(slot.given, {0: 1.0}, failed=False)
+    search.population.observe(slot.draft.design.id, {0: 0.4}, failed=False)
+    gain = search.population.gain(slot)
+    assert gain is not None
+    assert gain > -0.2, "the paired difference is -.6, and nearly all of it the parent's luck on that stream"
+
+
 def test_promotion_keeps_the_better_part_and_is_a_function_of_the_order_of_asking() -> None:
     a, b, c, d = (DesignId(name) for name in "abcd")
     standing = {a: 0.3, b: None, c: 0.5, d: 0.3}
     assert next_rung(standing, 1, (2, 4), keep=0.5) == [Request(a, (2, 3)), Request(c, (2, 3))]
+    fifty = {DesignId(str(i)): i / 50 for i in range(50)}
+    assert len(next_rung(fifty, 1, (2, 4), keep=0.14)) == 7
 
 
 def test_an_allowance_is_never_passed() -> None:
