@@ -224,7 +224,7 @@ class Beliefs:
                 self._new[newer] = None
 
     def _solve(self) -> _Solved:
-        """All but the newest designs: solved anew if one was told something, the newest are many, or a stream is new."""
+        """All but the newest designs: solved anew if one was told something, they are many, or a stream is new."""
         solved = self._solved
         if solved is None or len(self._new) > GROWTH * len(self) or self._streams > len(solved.ease):
             solved = self._solved = self._posterior()

@@ -100,7 +100,9 @@ def test_what_is_told_of_a_new_design_reaches_its_children_and_a_new_stream_coun
     beliefs.tell(child, {0: 0.9, 1: 0.9})
     after = beliefs.of(child).mean, beliefs.of(grandchild).mean
     assert after[0] > before[0]
-    assert after[1] - before[1] == pytest.approx(after[0] - before[0]), "a child begins where its parent is believed to be"
+    assert after[1] - before[1] == pytest.approx(after[0] - before[0]), (
+        "a child begins where its parent is believed to be"
+    )
     beliefs.tell(child, {2: 0.0})
     assert beliefs.of(child).mean < after[0], "nobody was seen on this stream before"
 
