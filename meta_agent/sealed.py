@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from archive.ledger import Ledger
 from archive.records import Purpose
 from archive.repository import Repository
-from design_space import Design, DesignId, catalogue
+from archive.statistics import by_stream
+from design_space import Design, DesignId, Outcome, catalogue
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations
 from meta_agent.policy import Request
@@ -49,11 +50,13 @@ def unseal(streams: int, ledger: Ledger, repository: Repository, evaluations: Ev
 
 
 def best_seed(ledger: Ledger, but: DesignId | None = None) -> DesignId | None:
-    """Of the designs that the run began with, but for one, that which earned most on the search streams."""
-
-    def mean(design: DesignId) -> float:
-        scores = [r.evaluation.score or 0.0 for r in ledger.evaluations(design, Purpose.SEARCH)]
-        return sum(scores) / len(scores) if scores else 0.0
-
+    """Of the working designs that the run began with, but for one, that which earned most on the streams all saw."""
     seeds = [row.id for row in ledger.designs() if row.operator == "seed" and row.id != but]
-    return max(seeds, key=mean, default=None)
+    found = {seed: [r.evaluation for r in ledger.evaluations(seed, Purpose.SEARCH)] for seed in seeds}
+    scores = {
+        seed: by_stream(evaluations)
+        for seed, evaluations in found.items()
+        if evaluations and all(e.outcome is Outcome.SCORED for e in evaluations)
+    }
+    shared = sorted(set.intersection(*map(set, scores.values()))) if scores else []
+    return max(scores, key=lambda seed: sum(scores[seed][stream] for stream in shared), default=None)
