@@ -24,13 +24,14 @@ class _Kept(BaseModel):
     """What is kept between sessions.
 
     Attributes:
-        seconds: that the search has taken.
+        seconds: that the search has taken, until it had come to `reached`.
         ended: where the time was up; limit: the seconds that were allowed then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seconds: float = 0.0
+    reached: Place = Place()
     ended: Place | None = None
     limit: float | None = None
 
@@ -59,11 +60,12 @@ class Deadline:
         self._ledger = ledger
         self._clock = clock
         self._began = clock()
-        self._begun = max((proposal.generation for proposal in ledger.proposals()), default=-1)
         try:
             self._kept = _Kept.model_validate_json(ledger.meta(CLOCK) or "{}")
         except ValidationError as error:
             raise ArchiveDamaged(f"{CLOCK!r} of the run", plain(str(error))) from error
+        begun = max((proposal.generation for proposal in ledger.proposals()), default=0)
+        self._reached = max(self._kept.reached, Place(begun))
         allowed = self._kept.limit
         self._ended = self._kept.ended if limit is not None and allowed is not None and limit <= allowed else None
 
@@ -78,7 +80,7 @@ class Deadline:
             return False
         if self._ended is not None:
             return self.ended
-        return self.at.generation >= self._begun and self._seconds() > self._limit
+        return self.at >= self._reached and self._seconds() > self._limit
 
     def ends(self) -> bool:
         """Look at the clock, and keep it if the search ends here."""
@@ -91,12 +93,12 @@ class Deadline:
         """Keep that the search ends where it is."""
         if self._ended is None:
             self._ended = self.at
-            self._keep(_Kept(seconds=self._seconds(), ended=self.at, limit=self._limit))
+            self._keep(_Kept(seconds=self._seconds(), reached=self.at, ended=self.at, limit=self._limit))
 
     def keep(self) -> None:
         """Keep how long the search has taken."""
-        if self._limit is not None and self._ended is None and self.at.generation >= self._begun:
-            self._keep(_Kept(seconds=self._seconds()))
+        if self._limit is not None and self._ended is None and self.at >= self._reached:
+            self._keep(_Kept(seconds=self._seconds(), reached=self.at))
 
     def _seconds(self) -> float:
         return self._kept.seconds + self._clock() - self._began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from small_runs import archive_of, finish, small_config
 from archive.content import content
 from archive.errors import ArchiveDamaged
 from archive.ledger import Ledger
+from archive.search_view import STANDING
 from meta_agent.config import Config
 from meta_agent.deadline import Deadline, Place
 from meta_agent.errors import Interrupted
@@ -88,21 +90,46 @@ def test_time_that_earlier_sessions_took_counts(tmp_path: Path) -> None:
         assert '"ended":[' in (ledger.meta("clock") or "")
 
 
-def test_what_was_begun_is_never_too_late(tmp_path: Path) -> None:
+@pytest.mark.parametrize("looks", [31, 40])
+def test_what_was_begun_is_never_too_late(tmp_path: Path, looks: int) -> None:
     """Else a session that repeats more than it has time for would end where no earlier one did."""
     path, now = tmp_path / "run", [0.0]
     with pytest.raises(Interrupted):
-        finish(path, evolving(LIMIT), after(40), lambda: now[0])
+        finish(path, evolving(LIMIT), after(looks), lambda: now[0])
     with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
         begun = max(proposal.generation for proposal in ledger.proposals())
         assert begun > 1
         deadline = Deadline(LIMIT, ledger, lambda: now[0])
         now[0] = 5 * LIMIT
         for generation in range(begun):
-            deadline.at = Place(generation, 1)
-            assert not deadline.passed()
-        deadline.at = Place(begun)
+            for rung in range(3):
+                deadline.at = Place(generation, rung)
+                assert not deadline.passed()
+        deadline.at = Place(begun, 2)
         assert deadline.passed()
+
+
+def test_a_generation_that_was_finished_is_not_cut_off_afterwards(tmp_path: Path) -> None:
+    """The clock may strike at any look of the next session; it ends no earlier than the former one had come."""
+    path, done = tmp_path / "run", Place(2, 2)
+
+    def struck() -> float:
+        with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
+            if Place(*json.loads(ledger.meta("clock") or "{}").get("reached", [0, 0])) == done:
+                raise RuntimeError("struck down between two generations")
+        return 0.0
+
+    def standing_and_end() -> tuple[str | None, list[int] | None]:
+        with Ledger(RunFolder(path).ledger, read_only=True) as ledger:
+            return ledger.meta(STANDING), json.loads(ledger.meta("clock") or "{}").get("ended")
+
+    with pytest.raises(RuntimeError, match="struck down"):
+        finish(path, evolving(LIMIT), clock=struck)
+    standing, end = standing_and_end()
+    assert end is None
+    looks = itertools.count()
+    finish(path, evolving(LIMIT), clock=lambda: 2 * LIMIT if next(looks) else 0.0)
+    assert standing_and_end() == (standing, list(done))
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
