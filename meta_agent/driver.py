@@ -216,6 +216,8 @@ class Driver:
             self._filing.file(generation)
             self._count(generation)
             more = self._climb(search.population, generation, allowance)
+            if generation.number == 0:
+                self._check_yardstick(search.population)
             search.tell(generation)
             if self._deadline.ended:
                 return  # part of a generation teaches nothing: were more time allowed, all of it would teach otherwise
@@ -225,10 +227,22 @@ class Driver:
             barren = 0 if generation.designs else barren + 1
             if not more or barren == BARREN_GENERATIONS:
                 return
-            self._deadline.keep()
             self._deadline.at = Place(generation.number, len(self._config.search.rungs))
+            self._deadline.keep()
             if self._deadline.ends():
                 return
+
+    def _check_yardstick(self, population: Population) -> None:
+        null = catalogue.load("no_memory").id
+        if not population.members[null].failed:
+            return
+        lost = [found.evaluation for found in self._ledger.evaluations(null)]
+        broke = next((e for e in lost if e.outcome is not Outcome.SCORED), None)
+        why = "no result" if broke is None else f"{broke.outcome.value}: {plain(broke.detail, 200)}"
+        raise BadInput(
+            f"no_memory did not get through the search streams ({why}), and every gain is measured against it",
+            "it does nothing, so look at `limits`, and at a source or agent of your own",
+        )
 
     def _climb(self, population: Population, generation: Generation, allowance: int) -> bool:
         """Take a generation up the rungs; False once the allowance does not pay for all that was wanted."""

@@ -75,7 +75,7 @@ def _gain(view: DesignView, ledger: Ledger) -> tuple[Interval | None, str]:
     text = ledger.meta("final")
     if text is not None:
         final = Final.from_json(text)
-        if final.winner == view.id:
+        if final.winner == view.id and final.over_nothing is not None:
             return final.over_nothing.gain, "no memory"
     return (None, "") if view.gain is None else (view.gain.interval, f"its parent {view.gain.over_name}")
 

@@ -58,8 +58,9 @@ class Final:
         return max(rivals, key=lambda gain: gain.score.mean) if rivals else None
 
     @property
-    def over_nothing(self) -> Gain:
-        return next(gain for gain in self.gains if gain.rival == "no_memory")
+    def over_nothing(self) -> Gain | None:
+        """The gain over no memory; None if that broke on these streams, or is itself the winner."""
+        return next((gain for gain in self.gains if gain.rival == "no_memory"), None)
 
     @property
     def improved(self) -> bool:
