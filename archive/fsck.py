@@ -106,6 +106,8 @@ class Examination:
             if self.refs.names or log.is_file():
                 self._tell("ledger", self.ledger, "it is missing or empty, though designs have commits")
             return Salvaged()
+        if not self.ledger.is_file() or not self.ledger.stat().st_size:
+            self._tell("ledger", self.ledger, "it is missing or empty; its write-ahead log holds what was written")
         try:
             check_wal(log)
         except ArchiveError as error:

@@ -32,7 +32,7 @@ from archive.raw_repository import (
 )
 from archive.rows import NUMBERED, to_design, to_proposal
 from archive.salvage import Salvaged, Values, rows_of, told, write
-from design_space import Design, DesignId, catalogue
+from design_space import Design, DesignId, Outcome, catalogue
 
 _ROUNDS = 3
 _SETTLED = 3.0
@@ -310,15 +310,21 @@ class _Repair:
                 except ValueError:
                     continue
                 found.append((card, design, commit))
-        made = 0
+        thrown_out, made = _thrown_out(rows), 0
         for card, design, commit in sorted(found, key=lambda item: item[0].sequence):
             if card.id not in there and card.sequence not in taken:
                 identity = (card.sequence, card.id, card.name, commit, _fingerprint(design))
-                rows.add("designs", (*identity, card.generation, card.proposer, card.operator, "valid", ""))
+                status = ("invalid", thrown_out[card.id]) if card.id in thrown_out else ("valid", "")
+                rows.add("designs", (*identity, card.generation, card.proposer, card.operator, *status))
                 made += 1
             for position, parent in enumerate(card.parents):
                 rows.add("parents", (card.id, position, parent))
         return made
+
+
+def _thrown_out(rows: Salvaged) -> dict[str, str]:
+    """Designs that raised the leak alarm, with the reason; one that broke its contract has no score to lead with."""
+    return {str(v[3]): f"{Outcome.POLICY}: {v[4]!s}" for v in rows.values("decisions") if v[2] == "alarm"}
 
 
 def _fingerprint(design: Design) -> str | None:

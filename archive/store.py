@@ -20,7 +20,7 @@ from archive.errors import (
 )
 from archive.rows import NUMBERED, TABLES, Stored, seal_of
 from archive.schema import APPLICATION_ID, MIGRATIONS, VERSION
-from archive.wal import check_wal
+from archive.wal import HEADER, check_wal
 
 _REMEDY = "`mnemogen fsck RUN --repair` saves what can be read; designs are still in the run's git repository"
 
@@ -37,7 +37,7 @@ class Store:
         check: look for damage in the write-ahead log first; not where another connection of this process writes it.
 
     Raises:
-        ArchiveMissing: read-only, and there is no file.
+        ArchiveMissing: read-only, and there is no file, or nothing in it.
         ArchiveDamaged: the file is no ledger, or bytes in it or in its write-ahead log are not what was written.
         ArchiveVersion: another version of the program wrote it (an older one is migrated, unless read-only).
         ArchiveFull, ArchiveUnwritable: the disk refuses.
@@ -47,10 +47,14 @@ class Store:
         self.path = Path(path).absolute()
         self.read_only = read_only
         self._failed = False
-        if read_only and not self.path.is_file():
-            raise ArchiveMissing(f"no ledger at {self.path}")
+        empty = not self.path.is_file() or self.path.stat().st_size == 0
+        log = self.path.with_name(self.path.name + "-wal")
+        if read_only and empty:
+            raise self._missing()
+        if empty and log.is_file() and log.stat().st_size > HEADER:  # SQLite would throw the log away
+            raise self._damaged("the file", "it is missing or empty, though its write-ahead log is not")
         if check and not read_only:
-            check_wal(self.path.with_name(self.path.name + "-wal"))
+            check_wal(log)
         with self._translated():
             self._db = self._connect()
         try:
@@ -154,6 +158,8 @@ class Store:
             )
         if version == VERSION:
             return
+        if self.read_only and not tables:
+            raise self._missing()
         if self.read_only:
             raise ArchiveOutdated(
                 f"{self.path} has schema version {version}, wanted {VERSION}", hint="open the run for writing once"
@@ -210,6 +216,9 @@ class Store:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return ArchiveUnwritable(f"{self.path}: {error}", hint="does another process write to this run?")
         return self._damaged("the file", str(error))
+
+    def _missing(self) -> ArchiveMissing:
+        return ArchiveMissing(f"no ledger at {self.path}, or nothing in it")
 
     def _damaged(self, part: str, problem: str) -> ArchiveDamaged:
         return ArchiveDamaged(f"ledger {self.path}, {part},", problem, hint=_REMEDY)

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from archive.content import BEGUN_WITH
-from archive.errors import ArchiveDamaged, ArchiveOutdated
+from archive.errors import ArchiveDamaged, ArchiveMissing, ArchiveOutdated
 from archive.ledger import Ledger
 from archive.repository import Repository
 from meta_agent.config import Config, dump, load
@@ -161,10 +161,17 @@ def _has_designs(folder: RunFolder) -> bool:
 
 def _check_ledger(folder: RunFolder) -> None:
     """A ledger is whole before the first design is committed: one that holds nothing has lost what it held."""
-    empty = not folder.ledger.exists() or folder.ledger.stat().st_size == 0
-    if empty and folder.repository.is_dir() and (count := len(folder.open_repository().refs())):
+    count = len(folder.open_repository().refs()) if folder.repository.is_dir() else 0
+    if not count:
+        return
+    try:
+        Ledger(folder.ledger, read_only=True).close()
+    except ArchiveMissing as error:
         hint = f"`mnemogen fsck {folder.path}` says what is left and what can be made anew"
-        raise ArchiveDamaged(str(folder.ledger), f"it is empty, and {count} designs are in the repository", hint=hint)
+        problem = f"it is empty, and {count} designs are in the repository"
+        raise ArchiveDamaged(str(folder.ledger), problem, hint=hint) from error
+    except ArchiveOutdated:
+        return
 
 
 def write_config(folder: RunFolder, config: Config) -> None:

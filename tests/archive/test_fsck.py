@@ -22,11 +22,11 @@ import pytest
 from archive.call_book import CallBook, CallRow
 from archive.card import Card
 from archive.content import MEASURED
-from archive.errors import ArchiveError
+from archive.errors import ArchiveDamaged, ArchiveError, ArchiveMissing
 from archive.ledger import Ledger
 from archive.novelty import fingerprint
 from archive.raw_repository import commit_objects
-from archive.records import Decision, DesignRow, Proposal, ProposalVerdict, Purpose, Trial
+from archive.records import Decision, DesignRow, DesignStatus, Proposal, ProposalVerdict, Purpose, Trial
 from archive.repository import Repository
 from archive.rows import TABLES, seal_of
 from archive.schema import MIGRATIONS, VERSION
@@ -35,7 +35,7 @@ from archive.wal import FRAME, HEADER
 from design_space import Design, DesignId, Evaluation, EvaluationKey, Outcome, catalogue
 from meta_agent import cli
 from meta_agent.config import dump, load
-from meta_agent.run import RunFolder
+from meta_agent.run import RunFolder, create
 
 PROJECT = Path(cli.__file__).parents[1]
 OWNERS = dict.fromkeys(("episodes", "questions", "agent_costs", "recalls"), ("evaluations", 1))
@@ -118,6 +118,25 @@ def make(run: Path) -> Run:
     kept.rename(run)
     (run / "archive.git" / "refs" / "tags").mkdir(exist_ok=True)
     return Run(run, rows_of(run), designs_of(run))
+
+
+def young(run: Path) -> Run:
+    """One whose writer was killed before anything was folded in: all it holds is in the log."""
+    kept = run.with_name("kept")
+    (run / "archive.git").mkdir(parents=True)
+    (run / "config.yaml").write_text(dump(load(PROJECT / "configs" / "quickstart.yaml", ())))
+    killed = Ledger(run / "ledger.sqlite")
+    designs = [Design(f"x = {n}\n", {}, f"n{n}") for n in range(6)]
+    shutil.rmtree(run / "archive.git")
+    file_generation(run, 0, designs[:3], ())
+    file_generation(run, 1, designs[3:], (designs[0].id,))
+    killed.record_evaluation(evaluation(designs[0].id, 1), Purpose.SEARCH, [b"{}"])
+    shutil.copytree(run, kept, ignore=shutil.ignore_patterns("*-shm"))
+    rows = rows_of(run)
+    killed.close()
+    shutil.rmtree(run)
+    kept.rename(run)
+    return Run(run, rows, designs_of(run))
 
 
 @pytest.fixture(scope="module")
@@ -447,6 +466,54 @@ def test_lost_rows_of_designs_come_back_from_their_commits(intact: Run, tmp_path
     assert fsck(place)[0] == 4
     assert fsck(place, "--repair")[0] == 0
     assert rows_of(place) == intact.rows
+
+
+def test_a_design_that_was_thrown_out_does_not_come_back_with_its_row(intact: Run, tmp_path: Path, fsck: Fsck) -> None:
+    place = place_of(intact, tmp_path)
+    with Ledger(place / "ledger.sqlite") as ledger:
+        leaked = ledger.designs()[3].id
+        ledger.record_decisions([Decision(1, "alarm", "knows 9 of 10", leaked)])
+        ledger.record_status(leaked, DesignStatus.INVALID, f"{Outcome.POLICY}: knows 9 of 10")
+    before = rows_of(place)
+    with closing(sqlite3.connect(place / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("UPDATE designs SET seal = 'x' WHERE sequence > 1")
+    code, told = fsck(place, "--repair")
+    assert code == 0
+    assert "4 rows of designs are from their commits" in told
+    assert rows_of(place) == before
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b""), Path.unlink], ids=["emptied", "gone"])
+def test_a_ledger_whose_log_alone_is_left_is_made_of_it(
+    tmp_path: Path, fsck: Fsck, damage: Callable[[Path], object]
+) -> None:
+    """So it is with a young run; and nobody may open it before, as SQLite would drop the log."""
+    run = young(tmp_path / "run")
+    ledger, log = run.path / "ledger.sqlite", run.path / "ledger.sqlite-wal"
+    damage(ledger)
+    before = log.read_bytes()
+    with pytest.raises(ArchiveMissing):
+        RunFolder(run.path).open_ledger()
+    with pytest.raises(ArchiveDamaged, match="its write-ahead log is not"):
+        Ledger(ledger)
+    assert log.read_bytes() == before
+    code, told = fsck(run.path)
+    assert (code, "its write-ahead log holds what was written" in told) == (4, True)
+    assert fsck(run.path, "--repair")[0] == 0
+    assert rows_of(run.path) == run.rows
+    assert fsck(run.path)[0] == 0
+
+
+def test_looking_at_a_ledger_that_lost_its_log_does_not_hide_it(tmp_path: Path, fsck: Fsck) -> None:
+    run = young(tmp_path / "run")
+    (run.path / "ledger.sqlite-wal").unlink()
+    told = fsck(run.path)
+    assert told[0] == 4
+    with pytest.raises(ArchiveMissing):
+        RunFolder(run.path).open_ledger()
+    with pytest.raises(ArchiveDamaged, match="6 designs are in the repository"), RunFolder(run.path).held():
+        create(RunFolder(run.path), RunFolder(run.path).read_config())
+    assert fsck(run.path) == told
 
 
 def test_a_commit_is_adopted_only_once_there_is_a_ledger_to_adopt_it(intact: Run, tmp_path: Path, fsck: Fsck) -> None:
