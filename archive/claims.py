@@ -1,11 +1,14 @@
 """What may be claimed of designs: evidence that can be looked at any time, and a run's share of false claims bounded.
 
-Evidence is an e-value: a number that, where there is no difference, is 1 on average or less, however the moment to
-look was chosen; 20 is what a p-value of .05 promises once. Here it is the Bayes factor of a t test, its spread
-integrated out under the right Haar prior, its standardised difference Normal(0, 1) a priori, which is safe at any
-stopping time (Perez-Ortiz, Lardy, de Heide & Gruenwald 2024, arXiv:2208.07610). What has less evidence than 1 / level
-against it is in the confidence sequence. Over many designs, claims are chosen so that at most a share `level` of them
-is false on average, whatever the designs have in common (e-BH: Wang & Ramdas 2022, arXiv:2009.02824).
+Evidence is an e-value: a number that, where there is no difference, is 1 on average or less, however the moment to look
+was chosen; 20 is what a p-value of .05 promises once. Here it is the Bayes factor of a t test, its spread integrated
+out under the right Haar prior, its standardised difference Normal(0, 1) a priori, which is safe at any stopping time
+(Perez-Ortiz, Lardy, de Heide & Gruenwald 2024, arXiv:2208.07610). What has less evidence than 1 / level against it is
+in the confidence sequence. All of this is for differences that are about normal, as means over a stream's tasks mostly
+are: looked at after each of 32 streams, it claims falsely in 2 % of normal samples and of means of binary tasks, but in
+60 % of samples in which one stream in ten gains .9 and each other one loses .1. Over many designs, claims are chosen so
+that at most a share `level` of them is false on average, whatever the designs have in common (e-BH: Wang & Ramdas 2022,
+arXiv:2009.02824).
 """
 
 from __future__ import annotations

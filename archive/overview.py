@@ -304,12 +304,14 @@ def _amount(values: Sequence[float]) -> Interval | None:
 
 
 def _gap(best: DesignView) -> Interval | None:
-    """Search minus validation: other streams, so the two intervals' half widths add up as squares."""
+    """Search minus validation: other streams, so the intervals' half widths add up as squares; one shows nothing."""
     search, fresh = best.score, best.validation
     if search is None or fresh is None:
         return None
     difference, half = search.mean - fresh.mean, math.hypot(search.half_width, fresh.half_width)
-    return Interval(difference, difference - half, difference + half, min(search.n, fresh.n)).within(-1.0, 1.0)
+    n = min(search.n, fresh.n)
+    half = half if n > 1 else math.inf
+    return Interval(difference, difference - half, difference + half, n).within(-1.0, 1.0)
 
 
 def _believe(

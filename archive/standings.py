@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from archive.certificate import to_json
@@ -15,6 +17,7 @@ from design_space import Evaluation
 RESAMPLES = 4_000
 """Draws of streams behind a rank's interval."""
 
+Floats = NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
 """By design and stream."""
 
@@ -25,7 +28,8 @@ class Placed:
 
     Attributes:
         rank: 1 is the best by mean score; designs of equal means share the middle of their places.
-        rank_low, rank_high: between which it lies in 95 % of resamples of the streams (Efron's bootstrap).
+        rank_low, rank_high: between which it lies in 95 % of resamples of the streams (Efron's bootstrap, drawn wider
+            where streams are few, as Student's t is); all places, where there are fewer than three streams.
         gain: over no memory, paired; due_to_memory, due_to_family: what amnesia, and another family's experience, do
             not bring; None where not measured.
         found: share of questions whose gold stood in the recall; None where tasks are played.
@@ -115,10 +119,9 @@ def place(entrants: Sequence[Entrant], baseline: str) -> tuple[Placed, ...]:
     if not shared:
         raise ValueError("the entrants share no stream")
     grid = np.array([[scores[entrant.name][stream] for stream in shared] for entrant in entrants])
-    ranks = _ranks(grid.mean(axis=1))
-    draws = np.random.default_rng(len(shared)).integers(len(shared), size=(RESAMPLES, len(shared)))
-    resampled = np.stack([_ranks(grid[:, draw].mean(axis=1)) for draw in draws])
-    low, high = np.quantile(resampled, (0.025, 0.975), axis=0)
+    means = grid.mean(axis=1)
+    ranks = _ranks(means)
+    low, high = _likely_ranks(grid, means)
     placed = []
     for i, entrant in enumerate(entrants):
         own = scores[entrant.name]
@@ -141,6 +144,19 @@ def place(entrants: Sequence[Entrant], baseline: str) -> tuple[Placed, ...]:
     return tuple(sorted(placed, key=lambda one: (one.rank, one.name)))
 
 
+def _likely_ranks(grid: Floats, means: Floats) -> tuple[Floats, Floats]:
+    """Args: grid: scores, shape (designs, streams)."""
+    designs, n = grid.shape
+    if n < 3:  # two can be resampled in two ways that differ, and each is the other one's mirror
+        return np.full(designs, 1.0), np.full(designs, float(designs))
+    draws = np.random.default_rng(n).integers(n, size=(RESAMPLES, n))
+    # A sample's spread is too small by n - 1 in n, and how far it lies from the true one is what Student's t is about.
+    wider = math.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975)
+    resampled = np.stack([_ranks(means + wider * (grid[:, draw].mean(axis=1) - means)) for draw in draws])
+    low, high = np.quantile(resampled, (0.025, 0.975), axis=0)
+    return low, high
+
+
 def spread(entrants: Sequence[Entrant]) -> float | None:
     """Friedman's p over the streams that all entrants saw; see `Table`."""
     scores = [by_stream(entrant.own) for entrant in entrants]
@@ -151,6 +167,6 @@ def spread(entrants: Sequence[Entrant]) -> float | None:
     return float(stats.friedmanchisquare(*rows).pvalue)
 
 
-def _ranks(means: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _ranks(means: Floats) -> Floats:
     """Mid-ranks, 1 for the highest; means that differ by rounding alone are equal."""
     return np.asarray(stats.rankdata(-np.round(means, 9)), dtype=np.float64)

@@ -49,6 +49,7 @@ def labels(steps: Sequence[Step], scores: Scores, generation: int) -> list[Decis
             "labelled": len(found),
         }
         told = f"{verdict.value}: {gain.mean:+.3f} against its parent {parent} on {gain.n} fresh streams"
-        needed = f"evidence {found[step]:.1f}; of {len(found)} labels at most {LEVEL:.0%} of the claims are false"
+        promise = f"of {len(found)} labels at most {LEVEL:.0%} of the claims are false, if gains are about normal"
+        needed = f"evidence {found[step]:.1f}; {promise}"
         decisions.append(Decision(generation, "label", f"{told} ({needed})", design, data))
     return decisions

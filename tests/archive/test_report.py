@@ -267,6 +267,15 @@ def test_comparisons_use_fresh_streams_and_name_the_controls(run: Run) -> None:
     assert told.gap.low < 0.03 < told.gap.high
 
 
+def test_one_stream_says_nothing_of_the_gap(run: Run) -> None:
+    best = run.add("alone")
+    run.earn(best, 1.0, 1)
+    run.earn(best, 0.0, 1, purpose=Purpose.VALIDATION, split="validation")
+    gap = overview(run.ledger, run.repository).gap
+    assert gap is not None
+    assert (gap.low, gap.high, gap.n) == (-1.0, 1.0, 1)
+
+
 def test_gain_compares_only_evaluations_that_differ_in_nothing_but_the_design(run: Run) -> None:
     parent = run.add("parent")
     child = run.add("child", [parent])

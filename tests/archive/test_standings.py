@@ -39,6 +39,16 @@ def test_equal_designs_share_their_rank_and_chance_gives_wide_ones() -> None:
     assert np.mean(wide) > 2.0
 
 
+@pytest.mark.parametrize("streams", [1, 2, 3, 5, 10])
+def test_the_true_rank_lies_in_its_interval_also_where_streams_are_few(streams: int) -> None:
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(25):
+        entrants = [entrant(f"d{i}", list(rng.normal(0.5 + 0.02 * i, 0.1, streams))) for i in range(6)]
+        held += [one.rank_low <= 6 - int(one.name[1]) <= one.rank_high for one in place(entrants, "d0")]
+    assert np.mean(held) >= 0.93
+
+
 def test_ranks_repeat_and_a_missing_baseline_is_named() -> None:
     rng = np.random.default_rng(2)
     entrants = [entrant(f"d{i}", list(rng.random(8))) for i in range(5)]
