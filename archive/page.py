@@ -7,6 +7,7 @@ content security policy that knows the page's own scripts by their hashes lets n
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from archive.errors import ArchiveUnwritable
+from archive.errors import ArchiveFull, ArchiveUnwritable
 from archive.plain import number, plain
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -67,11 +68,12 @@ def write_page(page: str, path: Path | str) -> Path:
     It appears whole or not at all, so that a browser may reload it while a run goes on.
 
     Raises:
+        ArchiveFull: the disk is.
         ArchiveUnwritable: the page cannot be written, or something other than a file is there.
     """
-    target = Path(path).resolve()  # a link goes on leading to the page
-    draft = ""
+    target, draft = Path(path), ""
     try:
+        target = target.resolve()  # a link goes on leading to the page
         if target.exists() and not target.is_file():
             raise ArchiveUnwritable(
                 f"cannot write the page to {target}: that is no file", hint="name a file, such as report.html"
@@ -82,12 +84,13 @@ def write_page(page: str, path: Path | str) -> Path:
             file.write(page.encode("utf-8", "replace"))
         Path(draft).chmod(0o644)
         Path(draft).replace(target)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # of links that lead round in a circle, it is the second
         if draft:
             Path(draft).unlink(missing_ok=True)
-        raise ArchiveUnwritable(
-            f"cannot write the page to {target}: {error.strerror}", hint="is the folder writable, the disk full?"
-        ) from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ArchiveFull(f"cannot write the page to {target}: the disk is full", hint="free some space") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ArchiveUnwritable(f"cannot write the page to {target}: {why}", hint="is the folder writable?") from error
     return target
 
 

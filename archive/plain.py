@@ -57,4 +57,5 @@ def told_score(score: Interval | None) -> str:
     """Return a score for people: ``.553 [.480, .626] n=12``."""
     if score is None:
         return "no score, n=0"
+    score = score.within(0.0, 1.0)
     return f"{number(score.mean)} [{number(score.low)}, {number(score.high)}] n={score.n}"

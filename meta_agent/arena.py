@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -57,12 +58,16 @@ class ArenaConfig(Strict):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             find_agent(name, str(Path.cwd()))
-        return names
+        return tuple(dict.fromkeys(names))
 
     @property
     def stands(self) -> tuple[Stand, ...]:
-        """Raises BadInput for a name that the panel does not have."""
-        return tuple(find(stream) if isinstance(stream, str) else stream for stream in self.streams)
+        """Raises BadInput for a name that the panel does not have, or that two of them have."""
+        found = tuple(find(stream) if isinstance(stream, str) else stream for stream in self.streams)
+        names = Counter(stand.name for stand in found)
+        if (twice := next((name for name in names if names[name] > 1), None)) is not None:
+            raise BadInput(f"two of `streams` are called {twice!r}", "give each a name of its own")
+        return found
 
     def entrants(self) -> dict[str, Design]:
         """The designs by name, no memory among them.

@@ -256,14 +256,14 @@ def evaluate(
 ) -> None:
     """Score a design beside the controls."""
     from meta_agent import config as configs
-    from meta_agent.console import summarise
+    from meta_agent.console import show_gains
     from meta_agent.single import evaluate_file
 
     final = evaluate_file(file, configs.load(config, tuple(overrides)), streams, err, system(style))
     if as_json:
         print_json(json.loads(final.to_json()))
     else:
-        summarise(final, err)
+        show_gains(final, "design", err)
 
 
 @app.command()

@@ -79,18 +79,23 @@ def told(progress: Progress, seconds: float) -> str:
 
 
 def summarise(final: Final, console: Console) -> None:
-    """The winner beside what it must beat."""
-    title = f"winner: {plain(final.name, 80)}  ({final.winner[:8]})"
+    """The winner beside what it must beat, and what may be claimed."""
+    show_gains(final, "winner", console)
+    say(conclusion(final), console)
+
+
+def show_gains(final: Final, subject: str, console: Console) -> None:
+    """A winner, or what else `subject` calls it, beside its rivals."""
+    title = f"{subject}: {plain(final.name, 80)}  ({final.winner[:8]})"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("on fresh streams", "score", "the winner's gain", "verdict"):
+    for heading in ("on fresh streams", "score", f"the {subject}'s gain", "verdict"):
         table.add_column(heading, no_wrap=heading != "on fresh streams")
-    table.add_row("the winner", told_score(final.score), "", "")
+    table.add_row(f"the {subject}", told_score(final.score), "", "")
     for gain in final.gains:
         table.add_row(
             f"{gain.role}: {plain(gain.rival, 50)}", told_score(gain.score), str(gain.gain), gain.gain.verdict
         )
     console.print(table)
-    say(conclusion(final), console)
 
 
 def conclusion(final: Final) -> str:

@@ -33,7 +33,8 @@ class Filing:
         for row in ledger.designs():
             self._known.add(row.id)
             if row.id not in refs:
-                raise ArchiveDamaged(f"design {row.id}", f"design {row.id} is in the ledger, but has no commit")
+                problem = f"design {row.id} is in the ledger, but has no commit"
+                raise ArchiveDamaged(f"design {row.id}", problem, hint="`mnemogen fsck RUN` says what is left")
 
     def file(self, generation: Generation) -> None:
         """Commit the novel designs of a generation, then record it; what an earlier session filed stays as it is."""

@@ -51,7 +51,11 @@ def fsck(
         for line in [*done, *map(str, findings)]:
             say(line, out)
     if damage:
-        hint = "what was copied aside may still be of use" if repair else f"`mnemogen fsck {name} --repair` mends it"
+        hint = f"`mnemogen fsck {name} --repair` mends what can be mended"
+        if repair:
+            hint = "what was copied aside may still be of use"
+        elif all(finding.part in ("config", "lost") for finding in damage):
+            hint = "no repair makes up for it; what to do is said above"
         raise Damaged(f"{folder.path} is damaged{' still' if repair else ''}, see above ({len(damage)} found)", hint)
     if not as_json:
         say(f"{folder.path}: sound", out)
@@ -85,6 +89,9 @@ def _unheld(folder: RunFolder) -> Iterator[None]:
     except Timeout as error:
         who = f"process {pid}" if (pid := folder.holder_pid()) else "another process"
         raise RunBusy(f"{folder.path} is held by {who}", "wait for it, or `mnemogen stop` it") from error
+    except OSError:  # a folder that may not be written; whoever holds it is not kept out, and has said so
+        if (pid := folder.holder_pid()) is not None:
+            raise RunBusy(f"{folder.path} is held by process {pid}", "wait for it, or copy the folder") from None
     try:
         yield
     finally:

@@ -112,6 +112,8 @@ class RunFolder:
             lock.acquire()
         except Timeout:
             return True
+        except OSError:  # a folder that may not be written: only what its holder says is known
+            return self.holder_pid() is not None
         lock.release()
         return False
 

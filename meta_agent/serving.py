@@ -80,7 +80,7 @@ def read_script(path: Path) -> Script:
     from meta_agent.strict import read_yaml
     from sandbox.mock_script import Script
 
-    return read_yaml(Script, path, (), PAGE)
+    return read_yaml(Script, path, (), f"the one in {PAGE}")
 
 
 def _told(what: str, url: str, model: str) -> None:

@@ -101,7 +101,7 @@ def _override(data: dict[str, Any], override: str) -> None:
     try:
         place[last] = _read(text)
     except ValueError as error:
-        raise BadInput(f"--set {override!r}: the value is no YAML") from error
+        raise BadInput(f"--set {override!r}: the value is no YAML: {error}") from error
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> str:

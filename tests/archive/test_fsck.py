@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from archive.call_book import CallBook, CallRow
 from archive.card import Card
@@ -419,6 +421,30 @@ def test_a_row_without_a_commit_is_damage_that_no_repair_makes_up_for(intact: Ru
         code, told = fsck(place, *options)
         assert code == 4
         assert f"design {lost}: commit {'1' * 40} is missing" in told
+
+
+def test_no_repair_is_promised_for_a_config_that_is_lost(intact: Run, tmp_path: Path, fsck: Fsck) -> None:
+    place = place_of(intact, tmp_path)
+    (place / "config.yaml").unlink()
+    code, told = fsck(place)
+    assert code == 4
+    assert "no repair makes up for it" in told
+    assert "--repair" not in told
+
+
+def test_a_run_in_a_folder_that_may_not_be_written_is_looked_at(
+    intact: Run, tmp_path: Path, fsck: Fsck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(lock: object, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    folder = RunFolder(place_of(intact, tmp_path))
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert fsck(folder.path)[0] == 0
+    assert not folder.busy()
+    folder.holder.write_text('{"pid": 1}')
+    assert fsck(folder.path)[0] == 2
+    assert folder.busy()
 
 
 def test_a_source_that_does_not_hash_to_its_id_is_named(intact: Run, tmp_path: Path, fsck: Fsck) -> None:

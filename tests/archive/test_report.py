@@ -641,6 +641,13 @@ def test_a_page_takes_the_place_of_no_link_and_of_nothing_but_a_file(tmp_path: P
         with pytest.raises(ArchiveUnwritable, match="that is no file"):
             write_page("new", tmp_path / odd)
     assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(ArchiveUnwritable, match="round"):
+        write_page("new", tmp_path / "round")
+
+
+def test_a_score_is_told_within_what_scores_can_be() -> None:
+    assert plain.told_score(Interval(0.9, 0.7, 1.1, 3)) == ".900 [.700, 1.000] n=3"
 
 
 def test_page_is_the_same_from_a_read_only_run(run: Run) -> None:

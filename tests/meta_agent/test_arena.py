@@ -15,6 +15,7 @@ from design_space import catalogue
 from meta_agent.arena import Arena, ArenaConfig, benches, load
 from meta_agent.errors import BadInput
 from meta_agent.evaluations import Evaluations
+from meta_agent.panel import Stand
 from meta_agent.pool import SerialPool, never
 from meta_agent.progress import Progress
 from meta_agent.worker import WorkerSpec
@@ -77,6 +78,14 @@ def test_an_arena_of_unknown_things_is_refused_with_what_there_is() -> None:
         load(PROJECT / "configs" / "arena.yaml", ("agent=evidence",))
     with pytest.raises(BadInput, match="cannot read the design"):
         ArenaConfig(name="x", streams=("household",), designs=("nothing.py",)).entrants()
+
+
+def test_two_kinds_of_tasks_of_one_name_are_refused_and_an_agent_is_taken_once() -> None:
+    again = Stand.model_validate(STANDS[1] | {"name": "household", "source": "household", "settings": {}})
+    config = ArenaConfig(name="x", streams=("household", again), agents=("evidence", "evidence"))
+    with pytest.raises(BadInput, match="two of `streams` are called 'household'"):
+        _ = config.stands
+    assert config.agents == ("evidence",)
 
 
 def test_the_shipped_arena_is_complete() -> None:
