@@ -16,6 +16,7 @@ KEPT = frozenset(f"{ROOT}.{name}" for name in ("memory", "space", "kit", "design
 _WIDTH = 120
 _BUILTINS = frozenset(dir(builtins))
 _OWN = object()
+_FUTURE = "from __future__ import annotations"  # whether the design says so or not: `sandbox.guest.host` compiles it so
 
 
 def inline(source: str, core: str = ROOT) -> str:
@@ -232,8 +233,7 @@ class _Inliner:
         aliases += [f"{alias} = {name}" for alias, name in self._aliases.items()]
         own = "\n\n\n".join(filter(None, ["\n".join(aliases), own]))
         sections.append(f"{_rule(self._title)}\n\n{own}" if self._order else own)
-        future = self._own.future or any(self._modules[name].future for name in self._order)
-        head = [self._own.docstring, "from __future__ import annotations" if future else "", self._imports()]
+        head = [self._own.docstring, _FUTURE, self._imports()]
         return "\n\n".join(filter(None, [*head, "\n\n\n".join(sections)])) + "\n"
 
     def _renamed(self) -> Iterator[tuple[str, Definition]]:

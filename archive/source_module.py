@@ -74,7 +74,6 @@ class SourceModule:
         imports: what its imports bind, later ones last; those of `design_space` inside functions are among them.
         stars: modules of which it imports all.
         inner: names that imports of `design_space` inside functions bind.
-        future: whether annotations are left unevaluated.
 
     Raises:
         ValueError: it is not Python, or imports in a way that cannot be followed.
@@ -98,7 +97,6 @@ class SourceModule:
         self.imports: list[Import] = []
         self.stars: list[str] = []
         self.inner: set[str] = set()
-        self.future = False
         self._read()
 
     @cached_property
@@ -218,7 +216,6 @@ class SourceModule:
         elif isinstance(node, ast.ImportFrom):
             module = self._absolute(node)
             if module == "__future__":
-                self.future = self.future or any(alias.name == "annotations" for alias in node.names)
                 return
             for alias in node.names:
                 if alias.name == "*":

@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -57,9 +60,11 @@ def exported(
     name: str = "Cases, all of them",
     snapshot: Snapshot | None = None,
     embedder: str = "hashed",
+    source: str = SOURCE,
+    params: Mapping[str, object] = MappingProxyType({"k": 4, "which": "cosine"}),
     **card: str,
 ) -> Path:
-    design = Design(SOURCE, {"k": 4, "which": "cosine"}, name)
+    design = Design(source, params, name)
     parent = Card("0" * 16, "the parent", 0, 0, proposer="catalogue")
     return export(
         design,
@@ -135,6 +140,41 @@ def test_package_installs_without_network_and_its_example_runs(tmp_path: Path, n
     assert json.loads(run(python, "-c", USE, "mnemogen_cases_all_of_them"))
     (told,) = (file.read_text() for file in site.glob("mnemogen_cases_all_of_them-*.dist-info/METADATA"))
     assert "License-Expression: Apache-2.0" in told
+
+
+ANNOTATED = """
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from design_space import Memory, Recall
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass
+class Chain(Memory):
+    size: int = 1
+
+    def __init__(self, kit): super().__init__(kit)
+    def newest(self, of: Sequence[Node], or_: Optional[str] = None, depth: float | "Node" = 0.0) -> Node | None: ...
+    def retrieve(self, query): return Recall()
+    def update(self, episode): ...
+
+
+class Node:
+    def after(self) -> Node: return self
+"""
+
+
+def test_annotations_stay_unevaluated_as_in_the_sandbox(tmp_path: Path, numpy_only: Path) -> None:
+    kind = load(ANNOTATED)
+    wanted = [[field.type for field in fields(kind)], kind.newest.__annotations__]
+    folder = exported(tmp_path / "export", source=ANNOTATED, params={})
+    code = f"""
+import json, dataclasses, {folder.joinpath("src").iterdir().__next__().name} as p
+kind = type(p.load())
+print(json.dumps([[field.type for field in dataclasses.fields(kind)], kind.newest.__annotations__]))
+"""
+    assert json.loads(run(sys.executable, "-S", "-c", code, PYTHONPATH=f"{folder}/src:{numpy_only}")) == wanted
 
 
 def test_example_runs_from_the_folder(tmp_path: Path, numpy_only: Path) -> None:
