@@ -262,11 +262,13 @@ class _Scope(ast.NodeVisitor):
         self._hidden: frozenset[str] = frozenset()  # names that are not the module's, here
         self._outer: frozenset[str] = frozenset()  # ... and in a function that is defined here
         self._in_class = False
+        self._unbound: set[str] = set()  # what the class here binds further down, and still reads of the module
         self.inner: set[str] = set()
         self._depth = 0
 
     def visit_Name(self, node: ast.Name) -> None:
-        if node.id not in self._hidden:
+        early = node.id in self._unbound and node.id not in self._outer and isinstance(node.ctx, ast.Load)
+        if early or node.id not in self._hidden:
             self.mentions.append(Mention(node, self._hidden))
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -331,16 +333,21 @@ class _Scope(ast.NodeVisitor):
         self._inside(bound_in(g.target for g in node.generators), inner, in_class=False)
 
     def _inside(self, bound: set[str], parts: Iterable[ast.AST], in_class: bool) -> None:
-        before = (self._hidden, self._outer, self._in_class)
-        self._hidden = (self._outer | bound) - _declared_global(_own_scope(parts))
+        """Visit a scope; a name that a class binds means the module's in the statements before."""
+        before = (self._hidden, self._outer, self._in_class, self._unbound)
+        declared = _declared_global(_own_scope(parts))
+        self._hidden = (self._outer | bound) - declared
+        self._unbound = bound - declared if in_class else set()
         if not in_class:
             self._outer = self._hidden
         self._in_class = in_class
         self._depth += 1
         for part in parts:
             self.visit(part)
+            if in_class:
+                self._unbound -= bound_in([part])
         self._depth -= 1
-        self._hidden, self._outer, self._in_class = before
+        self._hidden, self._outer, self._in_class, self._unbound = before
 
 
 class _Replace(ast.NodeTransformer):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from archive.inline import flatten, inline
-from sandbox.guest.host import MemoryHost
+from sandbox.guest.host import MemoryHost, load
 
 STAR = '''
 """Rules by what lies before the agent."""
@@ -243,6 +243,23 @@ def test_a_design_keeps_its_names_and_copies_get_others() -> None:
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     assert classes.count("Entry") == classes.count("Bm25") == 1
     assert classes[-3:] == ["Entry", "Bm25", "Mine"]
+
+
+def shown(source: str) -> object:
+    """What `show` of a module with one memory returns, in the sandbox."""
+    memory = "\nfrom design_space import Memory\nclass M(Memory):\n show = staticmethod(lambda: show())\n"
+    return load(f"{source}{memory} def retrieve(self, query): ...\n def update(self, episode): ...\n").show()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from design_space.text import words\nclass T:\n words = staticmethod(words)\ndef show(): return T.words('b')",
+        "from design_space import text\nclass T:\n text = text.words\n kept = text\ndef show(): return T.kept('b')",
+    ],
+)
+def test_a_class_names_an_attribute_like_what_it_is_given(source: str) -> None:
+    assert shown(inline(source)) == shown(source) == ("b",)
 
 
 def test_core_can_be_imported_from_elsewhere() -> None:
