@@ -295,8 +295,10 @@ class _Inliner:
         """All imports: the standard library's, then others', then the core's."""
         wanted = {(t.module, t.attr, self._names[t], t.plain) for t in self._copied}
         for local, target in self._own_bindings.items():
-            outside = isinstance(target, Imported) and not self._is_core(target.module)
-            if isinstance(target, Imported) and (outside or self._mentions(local)):
+            if not isinstance(target, Imported):
+                continue
+            idle = not self._is_core(target.module) and self._free(local, target)  # whatever it is imported for
+            if idle or self._mentions(local):
                 wanted.add((target.module, target.attr, local, target.plain))
         groups: list[list[str]] = [[], [], []]
         whole = {(m, name, plain) for m, attr, name, plain in wanted if attr is None}

@@ -155,6 +155,9 @@ class Plain(Memory):
     def update(self, episode): self.seen += 1
 """
 
+HIDING = "from numpy import max, min, sum, round\nfrom fractions import math as np\nimport numpy as math"
+"""Imports that the design makes no use of, of other things than what copied code knows by these names."""
+
 DESIGNS = {
     "star": STAR,
     "renamed": RENAMED,
@@ -162,6 +165,7 @@ DESIGNS = {
     "guarded": GUARDED,
     "free": FREE,
     "plain": PLAIN,
+    "hiding": STAR.replace("from typing", f"{HIDING}\nfrom typing"),
 }
 
 
