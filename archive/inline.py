@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from archive.meanings import Definition, Imported, Meanings, Package, Target
-from archive.source_module import ROOT, Mention, SourceModule, Unit
+from archive.meanings import BUILTINS, Definition, Imported, Meanings, Package, Target
+from archive.source_module import ROOT, Import, Mention, SourceModule, Unit
 
 KEPT = frozenset(f"{ROOT}.{name}" for name in ("memory", "space", "kit", "design", "evaluation"))
 """The core: modules that an inlined design still imports from."""
 
 _WIDTH = 120
-_BUILTINS = frozenset(dir(builtins))
 _OWN = object()
 _FUTURE = "from __future__ import annotations"  # whether the design says so or not: `sandbox.guest.host` compiles it so
 
@@ -32,8 +30,8 @@ def inline(source: str, core: str = ROOT) -> str:
 
     Raises:
         ValueError: the source is not Python, imports what is not there, or uses names in a way that a single module
-            cannot reproduce (a module of `design_space` as an object, a star import of something else), or is nested
-            too deeply.
+            cannot reproduce (a module of `design_space` as an object, a star import of something else, an import
+            where its name means something already, globals()), or is nested too deeply.
     """
     try:
         return _Inliner(source, KEPT, core, "the design").text()
@@ -63,8 +61,7 @@ class _Inliner:
         self._modules = self._meanings.modules
         self._own = SourceModule(title, source)
         self._own_names = self._own.binds
-        for name in sorted(self._own_names & self._own.inner):
-            raise ValueError(f"{title} imports {name!r} inside a function, and outside it means something else")
+        self._check_own()
         self._own_bindings = self._meanings.bound_by_design(self._own)
         self._needed: dict[str, list[Unit]] = {}
         self._replacements: dict[int, list[tuple[ast.expr, Mention, Target]]] = {}
@@ -75,6 +72,15 @@ class _Inliner:
         self._taken: dict[str, object] = dict.fromkeys(self._own_names, _OWN)
         self._aliases: dict[str, str] = {}
         self._choose_names()
+
+    def _check_own(self) -> None:
+        for name in sorted(self._own.inner & (self._own_names | BUILTINS)):
+            raise ValueError(f"{self._title} imports {name!r} inside a function, and outside it means something else")
+        for node in (mention.node for unit in self._own.units for mention in unit.mentions):
+            if node.id == "globals" and node.id not in self._own_names:
+                raise ValueError(
+                    f"{self._title}: line {node.lineno} looks names up in globals(), where copies may have others"
+                )
 
     # -- what is needed
 
@@ -153,7 +159,7 @@ class _Inliner:
         entered: set[str] = set()
 
         def visit(module: SourceModule) -> None:
-            used = [*(bound.module for bound in module.imports), *module.stars]
+            used = [*(bound.module for bound in module.imports), *(star.module for star in module.stars)]
             used += [f"{bound.module}.{bound.attr}" for bound in module.imports]
             for name in used:
                 if name in self._modules and name not in entered:
@@ -188,15 +194,17 @@ class _Inliner:
         return any(name in unit.names for unit in self._own.units)
 
     def _check_hiding(self) -> None:
-        outside = [star for star in self._own.stars if star.partition(".")[0] != ROOT]
-        if outside:
-            raise ValueError(f"{self._title} imports everything of {outside[0]!r}, which may hide what is copied")
-        hidden = _BUILTINS.intersection((*self._own_names, *(n for n in self._own_bindings if self._mentions(n))))
+        for star in self._outside_stars():
+            raise ValueError(f"{self._title} imports everything of {star.module!r}, which may hide what is copied")
+        hidden = BUILTINS.intersection((*self._own_names, *(n for n in self._own_bindings if self._mentions(n))))
         for name, units in self._needed.items():
             module = self._modules[name]
             bound = module.binds.union(self._meanings.bound_by(module))
             for builtin in sorted(hidden.intersection(n for unit in units for n in unit.names) - bound):
                 raise ValueError(f"{self._title} defines {builtin!r}, which {name} needs as Python's own")
+
+    def _outside_stars(self) -> list[Import]:
+        return [star for star in self._own.stars if star.module.partition(".")[0] != ROOT]
 
     def _name(self, target: Definition | Imported, wanted: str, module: str) -> None:
         if target not in self._names:
@@ -206,7 +214,7 @@ class _Inliner:
 
     def _free(self, name: str, target: object) -> bool:
         holder = self._taken.get(name, target)
-        if name in _BUILTINS:
+        if name in BUILTINS:
             return False
         if isinstance(holder, Imported) and isinstance(target, Imported):
             return (holder.module, holder.attr) == (target.module, target.attr) or (holder.plain and target.plain)
@@ -218,7 +226,7 @@ class _Inliner:
         private = "_" if wanted.startswith("_") else ""
         base = name = f"{private}{module.rpartition('.')[2].strip('_')}_{wanted.strip('_')}"
         number = 1
-        while name in used or name in self._taken or name in _BUILTINS:
+        while name in used or name in self._taken or name in BUILTINS:
             number += 1
             name = f"{base}_{number}"
         return name
@@ -300,18 +308,30 @@ class _Inliner:
             idle = not self._is_core(target.module) and self._free(local, target)  # whatever it is imported for
             if idle or self._mentions(local):
                 wanted.add((target.module, target.attr, local, target.plain))
+        if self._outside_stars():
+            return self._as_they_stood(wanted)
         groups: list[list[str]] = [[], [], []]
         whole = {(m, name, plain) for m, attr, name, plain in wanted if attr is None}
         for module, name, plain in sorted(whole):
-            shown = f"import {module}" if plain or module == name else f"import {module} as {name}"
-            groups[self._group(module)].append(shown)
-        for star in self._own.stars:
-            if star.partition(".")[0] != ROOT:
-                groups[self._group(star)].append(f"from {star} import *")
+            groups[self._group(module)].append(_import(module, name, plain))
         for module in sorted({m for m, attr, _, _ in wanted if attr is not None}):
             pairs = sorted((a, n) for m, a, n, _ in wanted if m == module and a is not None)
             groups[self._group(module)].append(_from_import(module, [a if a == n else f"{a} as {n}" for a, n in pairs]))
         return "\n\n".join("\n".join(group) for group in groups if group)
+
+    def _as_they_stood(self, wanted: Iterable[tuple[str, str | None, str, bool]]) -> str:
+        """The imports in the design's order, on which depends what a star import of something else hides."""
+        places = {bound.local: bound.place for bound in self._own.imports}
+        for star in self._own.stars:
+            module = self._modules.get(star.module)
+            for name in module.exports() if module else ():
+                places[name] = max(star.place, places.get(name, star.place))
+        lines = [(star.place, _from_import(star.module, ["*"])) for star in self._outside_stars()]
+        for module_name, attr, name, plain in wanted:
+            shown = f"{attr} as {name}" if attr != name else name
+            line = _import(module_name, name, plain) if attr is None else _from_import(module_name, [shown])
+            lines.append((places.get(name, (0, 0)), line))
+        return "\n".join(line for _, line in sorted(lines))
 
     def _is_core(self, module: str) -> bool:
         return module == self._core or module.partition(".")[0] == ROOT
@@ -324,6 +344,10 @@ class _Inliner:
 
 def _rule(title: str) -> str:
     return f"# ---- {title} ".ljust(_WIDTH, "-")
+
+
+def _import(module: str, name: str, plain: bool) -> str:
+    return f"import {module}" if plain or module == name else f"import {module} as {name}"
 
 
 def _from_import(module: str, names: Iterable[str]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 from archive.source_module import ROOT, Import, SourceModule
+
+BUILTINS = frozenset(dir(builtins))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,35 +120,50 @@ class Meanings:
         return self._bindings[module.name]
 
     def bound_by_design(self, design: SourceModule) -> dict[str, Target]:
-        """What the imports of the design bind; one name means one thing.
+        """What the imports of the design bind; one name means one thing, wherever it stands.
 
         Raises:
-            ValueError: one name is bound to two things, or `meant` raises.
+            ValueError: one name is bound to two things, or means something else above its import, or `meant` raises.
         """
         bindings: dict[str, Target] = {}
         mentioned = {name for unit in design.units for name in unit.names}
-        for star in design.stars:
-            module = self.module(star) if star.partition(".")[0] == ROOT else None
-            for name in module.exports() if module else ():
-                if name in mentioned and (target := self.look_up(star, name)):
-                    bindings[name] = target
-        starred = set(bindings)
-        for bound in design.imports:
-            target = self.meant(bound)
-            before = bindings.get(bound.local)
-            if before not in (None, target) and bound.local not in starred and not (bound.plain and _plain(before)):
-                raise ValueError(f"{design.name} imports two things under the name {bound.local!r}")
-            bindings[bound.local] = target
+        used: dict[str, tuple[int, int]] = {}
+        for unit in design.units:
+            stop = unit.nodes[0].end_lineno or 0, unit.nodes[0].end_col_offset or 0
+            for name in sorted(unit.binds | (unit.names & BUILTINS)):
+                used.setdefault(name, stop)
+        starred: set[str] = set()
+        for bound in sorted([*design.stars, *design.imports], key=lambda bound: bound.place):
+            found = self._all_of(bound, mentioned) if bound.local == "*" else {bound.local: self.meant(bound)}
+            outside = bound.local == "*" and bound.module.partition(".")[0] != ROOT
+            for name in [*used][:1] if outside else found:
+                if name in used and used[name] <= bound.place:
+                    what = f"everything of {bound.module!r}" if outside else repr(name)
+                    raise ValueError(
+                        f"{design.name}: line {bound.place[0]} imports {what} where {name!r} means something already;"
+                        " import it at the top or under another name"
+                    )
+            for name, target in found.items():
+                before = bindings.get(name)
+                hides = name not in design.inner and (bound.local == "*" or name in starred)
+                if before not in (None, target) and not hides and not (bound.plain and _plain(before)):
+                    raise ValueError(f"{design.name} imports two things under the name {name!r}")
+                bindings[name] = target
+            (starred.update if bound.local == "*" else starred.difference_update)(found)
         return bindings
+
+    def _all_of(self, star: Import, mentioned: Collection[str]) -> dict[str, Target]:
+        """What a star import binds, of these names; nothing where it is of something else than `design_space`."""
+        module = self.module(star.module) if star.module.partition(".")[0] == ROOT else None
+        names = [name for name in module.exports() if name in mentioned] if module else []
+        return {name: target for name in names if (target := self.look_up(star.module, name))}
 
     def _imported_as(self, module: SourceModule, name: str) -> Iterator[Target]:
         for bound in reversed(module.imports):
             if bound.local == name:
                 yield self.meant(bound)
         for star in module.stars:
-            source = self.module(star) if star.partition(".")[0] == ROOT else None
-            if source is not None and name in source.exports() and (target := self.look_up(star, name)):
-                yield target
+            yield from self._all_of(star, [name]).values()
 
     def _public(self) -> Collection[str]:
         core = self.module(ROOT)

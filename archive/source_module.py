@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,12 +25,14 @@ class Import:
 
     Attributes:
         plain: ``import a.b``, which binds ``a``.
+        place: line and column of the statement.
     """
 
     local: str
     module: str
     attr: str | None = None
     plain: bool = False
+    place: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Unit:
         binds: names of the module that it gives a value.
         mentions: names of the module that it reads or binds.
         dropped: imports inside functions that are to become imports of the module.
-        listed: names in an ``__all__``.
+        listed: names in an ``__all__``, or in annotations that are text.
     """
 
     nodes: list[ast.stmt]
@@ -72,7 +75,7 @@ class SourceModule:
     Attributes:
         units: its statements in order, without its docstring and its imports.
         imports: what its imports bind, later ones last; those of `design_space` inside functions are among them.
-        stars: modules of which it imports all.
+        stars: imports of all that a module has; their names are ``*``.
         inner: names that imports of `design_space` inside functions bind.
 
     Raises:
@@ -95,7 +98,7 @@ class SourceModule:
         self.docstring = ""
         self.units: list[Unit] = []
         self.imports: list[Import] = []
-        self.stars: list[str] = []
+        self.stars: list[Import] = []
         self.inner: set[str] = set()
         self._read()
 
@@ -204,24 +207,25 @@ class SourceModule:
         if "__all__" in unit.binds:
             constants = [n.value for node in unit.nodes for n in ast.walk(node) if isinstance(n, ast.Constant)]
             unit.listed = tuple(value for value in constants if isinstance(value, str))
+        else:
+            unit.listed = tuple(_quoted(unit.nodes))
 
     def _import(self, node: ast.AST) -> None:
+        place = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
         if isinstance(node, ast.Import):
             for alias in node.names:
                 local = alias.name.partition(".")[0]
                 if alias.asname:
-                    self.imports.append(Import(alias.asname, alias.name))
+                    self.imports.append(Import(alias.asname, alias.name, place=place))
                 else:
-                    self.imports.append(Import(local, ROOT if local == ROOT else alias.name, plain=True))
+                    self.imports.append(Import(local, ROOT if local == ROOT else alias.name, plain=True, place=place))
         elif isinstance(node, ast.ImportFrom):
             module = self._absolute(node)
             if module == "__future__":
                 return
             for alias in node.names:
-                if alias.name == "*":
-                    self.stars.append(module)
-                else:
-                    self.imports.append(Import(alias.asname or alias.name, module, alias.name))
+                found = self.stars if alias.name == "*" else self.imports
+                found.append(Import(alias.asname or alias.name, module, alias.name, place=place))
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -407,6 +411,14 @@ def _everything(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 def _declared_global(nodes: Iterable[ast.AST]) -> set[str]:
     return {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+
+
+def _quoted(body: Iterable[ast.AST]) -> Iterator[str]:
+    """Names within annotations that are text, in whole or in part."""
+    for node in _everything(body):
+        for part in _everything(filter(None, (getattr(node, "annotation", None), getattr(node, "returns", None)))):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield from re.findall(r"\w+", part.value)
 
 
 def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:

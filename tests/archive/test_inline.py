@@ -266,6 +266,26 @@ def test_a_class_names_an_attribute_like_what_it_is_given(source: str) -> None:
     assert shown(inline(source)) == shown(source) == ("b",)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from cmath import sqrt\nfrom math import *\ndef show(): return type(sqrt(4))",
+        "from numpy import *\nfrom math import *\ndef show(): return type(sqrt(4))",
+        "from numpy import *\nimport random\ndef show(): return random.__name__",
+        "from math import floor as words\nfrom design_space.text import *\ndef show(): return words('b')",
+    ],
+)
+def test_the_later_import_counts_where_a_star_hides_names(source: str) -> None:
+    assert shown(inline(source)) == shown(source)
+    assert inline(inline(source)) == inline(source)
+
+
+def test_names_in_annotations_that_are_text_stay() -> None:
+    function = "def f(q: 'Query', *rest: 'list[Item]') -> dict[str, 'Step']: ...\ndef show(): return get_type_hints(f)"
+    source = f"from typing import get_type_hints\nfrom design_space import *\nfrom design_space import Step\n{function}"
+    assert shown(inline(source)) == shown(source)
+
+
 def test_core_can_be_imported_from_elsewhere() -> None:
     source = "from design_space.space import Space, Value\nfrom design_space import Memory\nx = Space, Memory, Value"
     assert "\nfrom .runtime import Memory, Space, Value\n" in inline(source, ".runtime")
@@ -299,6 +319,17 @@ def test_flat_module_needs_nothing_of_ours() -> None:
         ("def f():\n from design_space.parts import Bm25\ndef Bm25(): pass", "'Bm25' inside a function"),
         ("def f(words):\n def g():\n  from design_space.text import words\n  return words", "means something else"),
         ("class A:\n from design_space.text import words", "means something else"),
+        ("words = None\ntry:\n from design_space.text import words\nexcept ImportError: ...", "line 3 imports 'words'"),
+        ("def words(t): ...\nfrom design_space.text import *\nwords", "line 2 imports 'words' where"),
+        ("floor = None; from math import floor", "line 1 imports 'floor' where"),
+        ("x = max(1, 2)\nfrom numpy import max", "line 2 imports 'max' where"),
+        ("e = 1\nfrom math import *", "line 2 imports everything of 'math' where 'e'"),
+        (
+            "from design_space.text import *\ndef f():\n from design_space import Item as words\nwords",
+            "two things under the name 'words'",
+        ),
+        ("from design_space.text import words\nglobals()['words']", "line 2 looks names up in globals"),
+        ("def f():\n from design_space.text import words as list", "'list' inside a function"),
     ],
 )
 def test_what_one_module_cannot_reproduce_is_refused(source: str, complaint: str) -> None:
