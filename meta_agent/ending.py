@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,11 @@ from sandbox.streams.base import SourceFault
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """End the process by a message where one of the failures is raised that are to be expected."""
+    """End the process by a message where one of the failures is raised that are to be expected.
+
+    SIGTERM is answered as Ctrl-C is, so that what was opened is closed: by itself it would leave containers behind.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except MnemogenError as error:

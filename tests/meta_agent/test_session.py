@@ -119,8 +119,10 @@ with ending():
 """
 
 
-def test_ctrl_c_in_any_command_is_answered() -> None:
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, cwd=PROJECT)
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_any_command_is_answered(number: str) -> None:
+    script = INTERRUPTED.replace("SIGINT", number)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=PROJECT)
     assert done.returncode == 130
     assert done.stderr.splitlines()[0] == "error: stopped"
     assert done.stderr.count("stopped") == 1
