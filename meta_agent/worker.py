@@ -239,7 +239,8 @@ def pack(result: Result) -> tuple[bytes, ...]:
     if documents and result.snapshot is not None:
         documents[-1]["stored"] = {"added": list(_texts(result.snapshot.data)), "removed": [], "count": None}
         documents[-1]["stored"]["count"] = len(documents[-1]["stored"]["added"])
-    return tuple(json.dumps(document, ensure_ascii=True).encode() for document in documents)
+    # A lone surrogate is no text that JSON could be read back from, written out or escaped.
+    return tuple(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace") for document in documents)
 
 
 def _episode(played: Played) -> dict[str, Any]:
