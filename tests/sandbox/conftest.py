@@ -1,17 +1,24 @@
-"""Backends to test, and a way to make the process inside do anything."""
+"""Backends to test, with a way to make the process inside do anything; gateways to models on loopback."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from gateways import KEY, DictLog, Open, call, script, spec
 
 from sandbox.backend import Backend, Ending, Guest, GuestEnded, Labels, Limits, SandboxUnavailable
+from sandbox.budget import Caps
+from sandbox.calls import Role
 from sandbox.docker_backend import DockerBackend
 from sandbox.embedded_backend import EmbeddedBackend
+from sandbox.gateway import Gateway
 from sandbox.guest.wire import RecallReader
+from sandbox.mock_llm import ScriptedModel, serve
+from sandbox.models import LiteLLMProvider
 
 CHARS = 1_000_000  # of recall
 LIMITS = Limits(
@@ -143,3 +150,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "[docker" in item.name:
             item.add_marker(pytest.mark.docker)
+
+
+@pytest.fixture(scope="module")
+def model_key() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNEMOGEN_TEST_KEY", KEY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def provider(model_key: None) -> LiteLLMProvider:
+    """Warm: litellm's first call imports for a second or two, which no timeout here is to count."""
+    provider = LiteLLMProvider()
+    with serve(script()) as server:
+        asyncio.run(provider.attempt(spec(server), call()))
+        asyncio.run(provider.attempt(spec(server), call(role="embedding")))
+    return provider
+
+
+@pytest.fixture
+def gateway(provider: LiteLLMProvider) -> Iterator[Open]:
+    """Opens gateways to a scripted server for all roles, and closes them."""
+    opened: list[Gateway] = []
+
+    def gateway(server: ScriptedModel, log: DictLog | None = None, caps: Caps | None = None, **changed: Any) -> Gateway:
+        kept = log or DictLog()
+        roles: tuple[Role, ...] = ("agent", "embedding")
+        specs = {role: spec(server, **changed) for role in roles}
+        opened.append(Gateway(specs, provider, lambda: kept, caps or Caps()))
+        return opened[-1]
+
+    yield gateway
+    for one in opened:
+        one.close()

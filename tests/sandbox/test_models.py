@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gzip
 import json
@@ -10,7 +9,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,8 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from raw_servers import RawServer, completion, raw_server, response
+from gateways import ANSWER, KEY, DictLog, Open, call, reserved, script, spec, tokens_of
+from raw_servers import completion, raw_server, response
 
 from sandbox import guarded
 from sandbox.budget import Amount, Caps
@@ -36,120 +36,10 @@ from sandbox.calls import (
     Reply,
     Role,
 )
-from sandbox.gateway import BARREN_CALLS, Entry, Gateway, Price
-from sandbox.mock_llm import ScriptedModel, serve
+from sandbox.gateway import BARREN_CALLS, Gateway, Price
+from sandbox.mock_llm import serve
 from sandbox.mock_script import Fault, Rule, Script
 from sandbox.models import LiteLLMProvider
-
-KEY = "a-key-without-a-shape-4711"
-ANSWER = "an answer of the script"
-
-
-class DictLog:
-    """A record of calls that lasts as long as its test.
-
-    Attributes:
-        highest: most that was ever charged at once, reservations included.
-        full: refuse to write, as a disk without space does.
-    """
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, str, int, str], Reply | CallRefused] = {}
-        self.total = Amount()
-        self.highest = Amount()
-        self.full = False
-
-    def find(self, call: Call) -> Reply | CallRefused | None:
-        return self.answers.get(_place(call))
-
-    def write(self, entries: Sequence[Entry]) -> None:
-        if self.full:
-            raise OSError(28, "No space left on device")
-        for entry in entries:
-            self.total += entry.charge
-            self.highest = Amount(
-                max(self.highest.calls, self.total.calls),
-                max(self.highest.tokens, self.total.tokens),
-                max(self.highest.nanodollars, self.total.nanodollars),
-            )
-            if entry.answer is not None:
-                assert _place(entry.call) not in self.answers, "answered twice"
-                self.answers[_place(entry.call)] = entry.answer
-
-    def charged(self) -> Amount:
-        return self.total
-
-    def close(self) -> None:
-        return None
-
-
-def _place(call: Call) -> tuple[str, str, int, str]:
-    return call.scope, call.role, call.position, call.content
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _key() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MNEMOGEN_TEST_KEY", KEY)
-        yield
-
-
-@pytest.fixture(scope="module")
-def provider(_key: None) -> LiteLLMProvider:
-    """Warm: litellm's first call imports for a second or two, which no timeout here is to count."""
-    provider = LiteLLMProvider()
-    with serve(script()) as server:
-        asyncio.run(provider.attempt(spec(server), call()))
-        asyncio.run(provider.attempt(spec(server), call(role="embedding")))
-    return provider
-
-
-def script(*faults: Fault, reply: str = ANSWER, latency: float = 0.0) -> Script:
-    return Script(rules=(Rule(reply=reply),), faults=faults, latency_seconds=latency)
-
-
-def spec(server: ScriptedModel | RawServer, **changed: Any) -> ModelSpec:
-    """A model of the scripted server, at 1 and 2 dollars per million tokens."""
-    told: dict[str, Any] = {
-        "model": "openai/some-model", "api_base": server.url, "key_env": "MNEMOGEN_TEST_KEY", "timeout_seconds": 20.0,
-        "attempts": 3, "backoff_seconds": 0.01, "input_dollars": 1.0, "output_dollars": 2.0,
-    }  # fmt: skip
-    return ModelSpec(**{**told, **changed})
-
-
-def call(text: str = "what is it?", *, position: int = 0, role: Role = "agent", **more: Any) -> Call:
-    tokens = 0 if role == "embedding" else 50
-    return Call("a scope", role, position, (Message("user", text),), **{"max_tokens": tokens, **more})
-
-
-Open = Callable[..., Gateway]
-
-
-@pytest.fixture
-def gateway(provider: LiteLLMProvider) -> Iterator[Open]:
-    """Opens gateways to a scripted server for all roles, and closes them."""
-    opened: list[Gateway] = []
-
-    def gateway(server: ScriptedModel, log: DictLog | None = None, caps: Caps | None = None, **changed: Any) -> Gateway:
-        kept = log or DictLog()
-        roles: tuple[Role, ...] = ("agent", "embedding")
-        specs = {role: spec(server, **changed) for role in roles}
-        opened.append(Gateway(specs, provider, lambda: kept, caps or Caps()))
-        return opened[-1]
-
-    yield gateway
-    for one in opened:
-        one.close()
-
-
-def tokens_of(one: Call, text: str = ANSWER) -> int:
-    """What the scripted server counts for a call and its answer."""
-    told = sum(-(-len(message.content.encode()) // 4) + 4 for message in one.messages)
-    return told + -(-len(text.encode()) // 4)
-
-
-def reserved(one: Call) -> int:
-    return one.input_bytes + one.max_tokens
 
 
 def http_date(seconds: float) -> str:
