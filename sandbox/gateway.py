@@ -371,16 +371,17 @@ class Gateway:
 
 
 class _Wait:
-    """What the provider asked for, else longer and longer."""
+    """Longer and longer, and no shorter than the provider asked for: it may say 0, or the same to all who wait."""
 
     def __init__(self, initial: float) -> None:
-        self._growing = wait_exponential(initial, max=LONGEST_WAIT_SECONDS) + wait_random(0.0, initial / 2)
+        self._growing = wait_exponential(initial, max=LONGEST_WAIT_SECONDS)
+        self._spread = wait_random(0.0, 0.5)
 
     def __call__(self, state: RetryCallState) -> float:
         error = None if state.outcome is None else state.outcome.exception()
-        if isinstance(error, AttemptFailed) and error.after is not None:
-            return min(error.after, LONGEST_RETRY_AFTER_SECONDS)
-        return self._growing(state)
+        after = error.after if isinstance(error, AttemptFailed) else None
+        least = max(min(after or 0.0, LONGEST_RETRY_AFTER_SECONDS), self._growing(state))
+        return least + self._spread(state) * min(least, LONGEST_WAIT_SECONDS)
 
 
 async def _made(make: Callable[..., T], *args: object) -> T:

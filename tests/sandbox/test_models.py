@@ -12,8 +12,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -40,11 +38,6 @@ from sandbox.gateway import BARREN_CALLS, Gateway, Price
 from sandbox.mock_llm import serve
 from sandbox.mock_script import Fault, Rule, Script
 from sandbox.models import LiteLLMProvider
-
-
-def http_date(seconds: float) -> str:
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
-
 
 UNBILLED = {
     "429": Fault(kind="status", status=429, code="rate_limit_exceeded"),
@@ -114,25 +107,6 @@ def test_an_empty_answer_is_asked_for_again_and_charged_as_told(gateway: Open) -
         assert server.count(fault="empty") == 2
     told = tokens_of(call()) + tokens_of(call(), "") + 2 * tokens_of(call(role="embedding"), "")
     assert opened.spent.tokens == told
-
-
-def test_retry_after_is_kept_to_whether_seconds_or_a_date(gateway: Open) -> None:
-    faults = (
-        Fault(kind="status", status=429, retry_after="0.4", when="seconds"),
-        Fault(kind="status", status=503, retry_after=http_date(-3600), when="past"),
-        Fault(kind="status", status=429, retry_after=http_date(3.0), when="future"),
-    )
-    with serve(script(*faults)) as server:
-        quick = gateway(server)
-        began = time.monotonic()
-        assert quick.ask(call("some seconds")).attempts == 2
-        assert time.monotonic() - began >= 0.4
-        assert quick.ask(call("in the future")).attempts == 2
-        assert time.monotonic() - began >= 1.0
-        patient = gateway(server, backoff_seconds=30.0)
-        began = time.monotonic()
-        assert patient.ask(call("in the past")).attempts == 2
-        assert time.monotonic() - began < 15.0
 
 
 FATAL = {
