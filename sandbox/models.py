@@ -33,6 +33,9 @@ _MESSAGE_CHARS = 500
 _SECRETS = re.compile(r"\b(sk|pk|key|tok|xai|gsk|AIza)[-_][A-Za-z0-9_\-*]{6,}|(?<=Bearer )\S+")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SECRET_CHARS = 8
+_INPUT_PRICE = re.compile(r"input_cost_per_token(_above_\w+_tokens)?")
+_OUTPUT_PRICE = re.compile(r"output_cost_per_(reasoning_)?token(_above_\w+_tokens)?")
+"""In litellm's table; not those of batches and of other tiers of service, whose names go on."""
 _MOST_TOKENS = 1_000_000_000
 """What a server may say that a call has used; beyond that it says nothing."""
 
@@ -78,15 +81,16 @@ class LiteLLMProvider:
         return None if asked is None or answered is None else Price(asked, answered)
 
     def _known_price(self, model: str) -> tuple[float | None, float | None]:
-        """Dollars per million tokens in and out, in litellm's table; None is unknown."""
+        """Dollars per million tokens in and out, in litellm's table; None is unknown. Of several prices the highest."""
         try:
-            info = self._litellm.get_model_info(model)
+            # The row itself: what litellm makes of it takes a price that is not there for 0.
+            row = self._litellm.model_cost[self._litellm.get_model_info(model)["key"]]
         except Exception:  # noqa: BLE001 - litellm raises a bare Exception for a model that it does not know
             return None, None
-        asked, answered = info.get("input_cost_per_token"), info.get("output_cost_per_token")
-        if asked is None:
+        if row.get("input_cost_per_token") is None:
             return None, None
-        return float(asked) * 1e6, float(answered or 0.0) * 1e6
+        answered = _highest(row, _OUTPUT_PRICE)
+        return _highest(row, _INPUT_PRICE), 0.0 if answered is None and row.get("mode") == "embedding" else answered
 
     async def attempt(self, spec: ModelSpec, call: Call) -> Reply:
         """Ask once; see `sandbox.gateway.Provider`."""
@@ -165,6 +169,13 @@ class LiteLLMProvider:
                 f"wanted {len(texts)} vectors of finite numbers, got an array of shape {vectors.shape}", used=used
             )
         return Reply("", used[0], 0, None, vectors=vectors.tobytes())
+
+
+def _highest(row: dict[str, Any], name: re.Pattern[str]) -> float | None:
+    """Of a model's prices of this name, for long prompts and for reasoning too; dollars per million tokens."""
+    tables = (row, *(row.get("tiered_pricing") or ()))
+    found = [price for table in tables for key, price in table.items() if name.fullmatch(key) and price is not None]
+    return float(max(found)) * 1e6 if found else None
 
 
 def _used(answer: Any, call: Call) -> tuple[int, int]:
