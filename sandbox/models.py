@@ -132,11 +132,12 @@ class LiteLLMProvider:
             **place,
             **options,
         )
-        used = _used(answer, call)
         choices = getattr(answer, "choices", None)
         if not choices:
-            raise AttemptFailed("the answer has no choices", used=used)
-        text = choices[0].message.content
+            raise AttemptFailed("the answer has no choices", used=_used(answer, call, said=False))
+        message = choices[0].message
+        text = message.content
+        used = _used(answer, call, said=bool(text or getattr(message, "reasoning_content", None)))
         cut = choices[0].finish_reason == "length"
         if choices[0].finish_reason == "content_filter":
             raise CallRefused("the provider's filter withheld the answer")
@@ -158,7 +159,7 @@ class LiteLLMProvider:
             **spec.options,
         )
         rows = sorted(answer.data, key=lambda row: row["index"])
-        used = _used(answer, call)
+        used = _used(answer, call, said=False)[0], 0
         try:
             with np.errstate(over="ignore"):  # what is too large is not finite, see below
                 vectors = np.array([row["embedding"] for row in rows], dtype="<f4")
@@ -168,7 +169,7 @@ class LiteLLMProvider:
             raise AttemptFailed(
                 f"wanted {len(texts)} vectors of finite numbers, got an array of shape {vectors.shape}", used=used
             )
-        return Reply("", used[0], 0, None, vectors=vectors.tobytes())
+        return Reply("", *used, None, vectors=vectors.tobytes())
 
 
 def _highest(row: dict[str, Any], name: re.Pattern[str]) -> float | None:
@@ -178,13 +179,27 @@ def _highest(row: dict[str, Any], name: re.Pattern[str]) -> float | None:
     return float(max(found)) * 1e6 if found else None
 
 
-def _used(answer: Any, call: Call) -> tuple[int, int]:
-    """Input and output tokens; at their bounds where the server does not say, which litellm takes for none at all."""
+def _used(answer: Any, call: Call, said: bool) -> tuple[int, int]:
+    """Input and output tokens; at their bounds where the server does not say, which litellm takes for none at all.
+
+    Args:
+        said: the answer says something, so it was not for nothing.
+    """
     usage = getattr(answer, "usage", None)
-    asked, answered = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    if not isinstance(asked, int) or not 0 < asked <= _MOST_TOKENS:
+    asked, answered, total = (_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    if not asked:
         return call.input_bytes, call.max_tokens
-    return asked, answered if isinstance(answered, int) and 0 <= answered <= _MOST_TOKENS else call.max_tokens
+    if answered is None:
+        return asked, call.max_tokens
+    # Some servers count what a model thinks in the total alone.
+    answered = max(answered, (total or 0) - asked)
+    return asked, call.max_tokens if said and not answered else answered
+
+
+def _count(usage: Any, name: str) -> int | None:
+    """What a server says that it has counted; None if that cannot be."""
+    told = getattr(usage, name, None)
+    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else None
 
 
 def _meaning(litellm: Any, spec: ModelSpec, error: Exception, key: str | None) -> Exception:

@@ -94,3 +94,23 @@ def test_tokens_that_cannot_be_are_charged_at_the_bound(gateway: Open, usage: An
         with suppress(ProviderDown):
             opened.ask(call())
         assert opened.spent.tokens == reserved(call())
+
+
+TOLD: dict[str, tuple[dict[str, Any], int]] = {
+    "no answer's tokens": ({"prompt_tokens": 10}, 10 + 50),
+    "null": ({"prompt_tokens": 10, "completion_tokens": None, "total_tokens": 10}, 10 + 50),
+    "zero": ({"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 10}, 10 + 50),
+    "thoughts in the total alone": ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 485}, 485),
+    "a total that is too small": ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 5}, 15),
+    "a total that cannot be": ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**30}, 15),
+}
+
+
+@pytest.mark.parametrize(("usage", "tokens"), TOLD.values(), ids=TOLD.keys())
+def test_an_answer_that_says_something_is_charged_what_it_took(
+    gateway: Open, usage: dict[str, Any], tokens: int
+) -> None:
+    with raw_server(response(completion("word " * 40, usage))) as server:
+        opened = gateway(server)
+        assert opened.ask(call()).attempts == 1
+    assert opened.spent.tokens == tokens
