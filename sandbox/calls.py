@@ -68,7 +68,15 @@ class NotRecorded(ModelFault):
 
 
 class CallRefused(Exception):
-    """The provider will not answer this very call: too long for its model, or against its rules."""
+    """The provider will not answer this very call: too long for its model, or against its rules.
+
+    Args:
+        used: input and output tokens that it has used nevertheless. Not part of the answer that is recorded.
+    """
+
+    def __init__(self, message: str, used: tuple[int, int] = (0, 0)) -> None:
+        super().__init__(message)
+        self.used = used
 
 
 @dataclass(frozen=True, slots=True)

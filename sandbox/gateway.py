@@ -299,12 +299,13 @@ class Gateway:
                     raise
                 answer = self._worthless(spec, call.role, failed)
                 return answer
-            except (CallRefused, ModelFault) as refused:
-                spent = self._amount(call.role, 0, 0)
-                answer = refused if isinstance(refused, CallRefused) else None
-                if answer is None:
-                    raise
+            except CallRefused as refused:
+                spent = self._amount(call.role, *refused.used)
+                answer = refused
                 return answer
+            except ModelFault:
+                spent = self._amount(call.role, 0, 0)
+                raise
             self._barren[call.role] = 0
             spent = self._amount(call.role, reply.input_tokens, reply.output_tokens)
             dollars = None if self._prices[call.role] is None else spent.dollars

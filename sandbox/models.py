@@ -140,7 +140,7 @@ class LiteLLMProvider:
         used = _used(answer, call, said=bool(text or getattr(message, "reasoning_content", None)))
         cut = choices[0].finish_reason == "length"
         if choices[0].finish_reason == "content_filter":
-            raise CallRefused("the provider's filter withheld the answer")
+            raise CallRefused("the provider's filter withheld the answer", used)
         if not isinstance(text, str) or not text.strip():
             raise AttemptFailed("the answer is empty", used=used, answered=True)
         if cut and call.whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from gateways import Open, call, reserved, script
 from raw_servers import completion, raw_server, response
 
 from sandbox.budget import Caps
-from sandbox.calls import ModelSpec, ProviderDown, ProviderRefused, Role
+from sandbox.calls import BudgetUsedUp, CallRefused, ModelSpec, ProviderDown, ProviderRefused, Role
 from sandbox.gateway import Price
 from sandbox.mock_llm import serve
 from sandbox.mock_script import Fault
@@ -114,3 +115,23 @@ def test_an_answer_that_says_something_is_charged_what_it_took(
         opened = gateway(server)
         assert opened.ask(call()).attempts == 1
     assert opened.spent.tokens == tokens
+
+
+def test_an_answer_that_the_filter_withheld_is_charged_and_the_cap_holds(gateway: Open) -> None:
+    withheld = completion(None, {"prompt_tokens": 200, "completion_tokens": 40, "total_tokens": 240})
+    withheld["choices"][0]["finish_reason"] = "content_filter"
+    with raw_server(response(withheld)) as server:
+        opened = gateway(server, caps=Caps(dollars=0.001))
+        for position in range(3):
+            with pytest.raises(CallRefused, match="withheld"):
+                opened.ask(call(position=position))
+        with pytest.raises(BudgetUsedUp):
+            opened.ask(call(position=3))
+        assert len(server.asked) == 3
+    assert opened.spent.tokens == 3 * 240
+
+
+def test_a_refusal_comes_through_a_pickle_as_it_was() -> None:
+    """Workers are told of it in another process."""
+    refused = pickle.loads(pickle.dumps(CallRefused("not this", (200, 40))))
+    assert (str(refused), refused.used) == ("not this", (200, 40))
