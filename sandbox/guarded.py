@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -29,6 +30,14 @@ def guard(transport: T) -> T:
     if transport is not None:
         transport.handle_async_request = _guarded(transport.handle_async_request)  # type: ignore[assignment,method-assign]
     return transport
+
+
+def usual(
+    ssl_context: ssl.SSLContext | None = None, ssl_verify: bool | None = None, **more: Any
+) -> httpx.AsyncHTTPTransport:
+    """The transport that httpx makes for a client that is given none, and that nobody else gets hold of."""
+    told = {name: more[name] for name in ("cert", "limits") if name in more}
+    return httpx.AsyncHTTPTransport(verify=ssl_verify is not False if ssl_context is None else ssl_context, **told)
 
 
 def _guarded(handle: Handle) -> Handle:

@@ -20,7 +20,7 @@ import numpy as np
 
 from sandbox.calls import Call, CallRefused, ModelSpec, ProviderRefused, Reply, plain
 from sandbox.gateway import AttemptFailed, Price
-from sandbox.guarded import Redirected, TooLong, guard
+from sandbox.guarded import Redirected, TooLong, guard, usual
 
 _CALL_CODES = ("context_length_exceeded", "content_policy_violation", "content_filter", "string_above_max_length")
 """Errors that are about one call's content."""
@@ -42,14 +42,19 @@ _MOST_TOKENS = 1_000_000_000
 
 def _guard_all(handler: Any) -> None:
     """Have every client that litellm makes from now on keep to what `sandbox.guarded` says, once and for all."""
-    make = handler.create_async_transport
+    make, mount = handler.create_async_transport, handler.create_httpx_proxy_mounts
     if not getattr(make, "guards", False):
 
         def guarded(*args: Any, **more: Any) -> Any:
-            return guard(make(*args, **more))
+            made = make(*args, **more)
+            return guard(usual(**more) if made is None else made)
+
+        def mounted(*args: Any, **more: Any) -> Any:
+            return {place: guard(proxy) for place, proxy in (mount(*args, **more) or {}).items()}
 
         guarded.guards = True  # type: ignore[attr-defined]
         handler.create_async_transport = staticmethod(guarded)
+        handler.create_httpx_proxy_mounts = staticmethod(mounted)
 
 
 class LiteLLMProvider:
