@@ -110,7 +110,9 @@ class Budget:
 
     def _used_up(self, breach: str) -> BudgetUsedUp:
         left = f"spent are {self._spent.calls} calls, {self._spent.tokens} tokens"
+        if self._spent.nanodollars:  # else they were for nothing, or nobody knows their price
+            left += f", ${self._spent.dollars:.4f}"
         return BudgetUsedUp(
-            f"{breach}, which does not pay for the next call; {left}, ${self._spent.dollars:.4f}",
+            f"{breach}, which does not pay for the next call; {left}",
             "`mnemogen resume RUN --set KEY=VALUE` goes on with a higher one",
         )

@@ -70,3 +70,13 @@ def test_what_was_spent_before_counts() -> None:
             await budget.reserve(Amount(1, 1, 1))
 
     asyncio.run(ask())
+
+
+def test_what_costs_nobody_knows_what_is_not_told_to_cost_nothing() -> None:
+    async def ask() -> None:
+        with pytest.raises(BudgetUsedUp, match=r"spent are 3 calls, 100 tokens$"):
+            await Budget(Caps(calls=3), Amount(3, 100)).reserve(Amount(1, 1))
+        with pytest.raises(BudgetUsedUp, match=r"100 tokens, \$0\.0100$"):
+            await Budget(Caps(calls=3), Amount(3, 100, 10_000_000)).reserve(Amount(1, 1))
+
+    asyncio.run(ask())
