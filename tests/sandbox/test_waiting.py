@@ -54,3 +54,15 @@ def test_those_who_were_told_to_wait_equally_long_do_not_come_back_at_once(gatew
     with raw_server(limited_at_first) as server:
         gateway(server).ask_all([call(position=position) for position in range(20)])
     assert max(came[20:]) - min(came[20:]) > 0.25
+
+
+NO_TIMES = (
+    *("", "x", "nan", "1e999", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 99 Jan 2020 99:00:00"),
+    *("Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 01 Jan 2020 00:00:00 +99999999999"),
+)
+
+
+@pytest.mark.parametrize("after", NO_TIMES)
+def test_what_is_no_time_to_wait_is_not_waited_for(gateway: Open, after: str) -> None:
+    with serve(script(Fault(kind="status", status=429, retry_after=after))) as server:
+        assert gateway(server).ask(call()).attempts == 2
