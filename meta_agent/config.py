@@ -193,7 +193,7 @@ class BudgetConfig(Strict):
 
     evaluations: int = Field(ge=1, le=1_000_000_000)
     wall_seconds: float | None = Field(default=None, gt=0.0)
-    dollars: float | None = Field(default=None, ge=0.0)
+    dollars: float | None = Field(default=None, ge=0.0, le=1e9)
     tokens: int | None = Field(default=None, ge=0, lt=2**63)
     calls: int | None = Field(default=None, ge=0, lt=2**63)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
@@ -32,8 +33,15 @@ TAKEN_OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(("timeout", "request_timeout"), "timeout_seconds bounds an attempt"),
     **dict.fromkeys(("num_retries", "max_retries", "fallbacks", "context_window_fallback_dict"), "attempts says it"),
     **dict.fromkeys(("model", "messages", "input", "stream", "mock_response", "response_format"), _OURS),
+    **dict.fromkeys(("model_list", "client", "mock_timeout", "additional_drop_params"), _OURS),
 }
 """What the options of a model cannot say, and why: a call would cost more than was reserved, or be another one."""
+_SECRET_OPTION = re.compile(r"api_key|secret|password|credentials|access_key|^oci_key$|(^|_)token$", re.IGNORECASE)
+_SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MOST_TOKENS = 1_000_000_000
+MOST_DOLLARS = 1_000_000.0
+"""Of an answer, and per million tokens: so the record can hold what a call is charged."""
 
 
 class ModelFault(Exception):
@@ -113,19 +121,35 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.attempts < 1:
             raise ValueError(f"max_tokens is {self.max_tokens}, attempts {self.attempts}: wanted at least 1")
+        if self.max_tokens > MOST_TOKENS:
+            raise ValueError(f"max_tokens is {self.max_tokens}: wanted at most {MOST_TOKENS:,}")
         if not 0.0 < self.timeout_seconds < math.inf or not 0.0 <= self.backoff_seconds < math.inf:
             raise ValueError("timeout_seconds is to be above 0, backoff_seconds not below it, and both finite")
-        if not all(0.0 <= (price or 0.0) < math.inf for price in (self.input_dollars, self.output_dollars)):
-            raise ValueError("a price is not below 0, and finite")
-        for name in self.options:
+        if not all(0.0 <= (price or 0.0) <= MOST_DOLLARS for price in (self.input_dollars, self.output_dollars)):
+            raise ValueError(f"a price is not below 0, and at most {MOST_DOLLARS:,.0f} dollars per million tokens")
+        if self.key_env is not None and not _VARIABLE.fullmatch(self.key_env):
+            # Which is not quoted: it may be the key.
+            raise ValueError("key_env is no name of a variable; it says which one holds the key, and is not the key")
+        for name in (*self.options, *_names(self.options, "extra_body")):
             if name in TAKEN_OPTIONS:
                 raise ValueError(f"{name!r} is no option: {TAKEN_OPTIONS[name]}")
+            if _SECRET_OPTION.search(name):
+                raise ValueError(f"{name!r} is no option: {_PLACE}")
+        for name in (*_names(self.options, "headers"), *_names(self.options, "extra_headers")):
+            if _SECRET_HEADER.search(name):
+                raise ValueError(f"the header {name!r} is no option: {_PLACE}")
 
     @property
     def digest(self) -> str:
         """Of what an answer depends on; not where the model is served, nor how often it is tried."""
         told = (self.model, self.temperature, self.max_tokens, dict(self.options))
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _names(options: Mapping[str, Any], option: str) -> list[str]:
+    """The names that an option holds, if it holds any."""
+    held = options.get(option)
+    return [str(name) for name in held] if isinstance(held, Mapping) else []
 
 
 @dataclass(frozen=True, slots=True)

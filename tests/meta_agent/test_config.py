@@ -86,6 +86,15 @@ def test_shipped_configs_are_valid_and_complete(path: Path) -> None:
         ("models.meta={model: x, options: {max_completion_tokens: 99}}", "reserved"),
         ("models.meta={model: x, options: {n: 9}}", "reserved"),
         ("models.meta={model: x, options: {stream: true}}", "'stream' is no option"),
+        ("models.meta={model: x, options: {additional_drop_params: [max_tokens]}}", "is no option"),
+        ("models.meta={model: x, options: {client: 5}}", "'client' is no option"),
+        ("models.meta={model: x, options: {mock_timeout: true}}", "is no option"),
+        ("models.meta={model: x, options: {model_list: []}}", "is no option"),
+        ("models.meta={model: x, options: {extra_body: {max_tokens: 99}}}", "'max_tokens' is no option"),
+        ("models.meta={model: x, options: {extra_body: {n: 9}}}", "'n' is no option"),
+        ("models.meta={model: x, max_tokens: 1000000001}", "at most 1,000,000,000"),
+        ("models.meta={model: x, input_dollars: 1.0e+7}", "at most 1,000,000"),
+        ("budget.dollars=1.0e+300", "budget.dollars"),
         ("budget={evaluations: 5, evaluations: 6}", "no YAML"),
         ("seed=" + "9" * 5_000, "no YAML"),
         ("seed=" + "[" * 3_000, "no YAML"),
@@ -96,6 +105,32 @@ def test_what_is_wrong_is_said_with_its_place_and_the_nearest_valid_key(override
         load(QUICKSTART, (override,))
     assert told in str(caught.value)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "key_env: sk-proj-THE-KEY-ITSELF",
+        "key_env: ''",
+        "options: {aws_secret_access_key: THE-KEY-ITSELF}",
+        "options: {azure_ad_token: THE-KEY-ITSELF}",
+        "options: {vertex_credentials: THE-KEY-ITSELF}",
+        "options: {extra_body: {api_key: THE-KEY-ITSELF}}",
+        "options: {extra_headers: {Authorization: Bearer THE-KEY-ITSELF}}",
+        "options: {headers: {X-Api-Key: THE-KEY-ITSELF}}",
+    ],
+)
+def test_a_key_that_stands_in_a_config_is_refused_and_not_quoted(told: str) -> None:
+    with pytest.raises(BadInput, match="key") as caught:
+        load(QUICKSTART, (f"models.meta={{model: x, {told}}}",))
+    assert "THE-KEY-ITSELF" not in str(caught.value) + caught.value.hint
+
+
+def test_options_that_only_sound_like_a_key_are_taken() -> None:
+    options = "{prompt_cache_key: a, logprobs: true, extra_headers: {X-Title: a}, extra_body: {stop_token_ids: [1]}}"
+    config = load(QUICKSTART, (f"models.meta={{model: x, key_env: _MY_key2, options: {options}}}",))
+    assert config.models.meta is not None
+    assert config.models.meta.options["prompt_cache_key"] == "a"
 
 
 NO_CONFIGS = {
