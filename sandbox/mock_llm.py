@@ -272,13 +272,13 @@ def load_hook(name: str) -> Hook:
     """Import ``module:function``.
 
     Raises:
-        ValueError: there is no such function.
+        ValueError: there is no such function, or its module does not import.
     """
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"answer: {name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever somebody's module does
+        raise ValueError(f"answer: {name!r} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise ValueError(f"answer: {name!r} is no function")
     hook: Hook = found

@@ -62,6 +62,24 @@ def test_a_bad_script_or_a_taken_port_is_one_message_and_code_2(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("def f(:\n", "SyntaxError: "),
+        ("1/0\n", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(7)\n", "SystemExit: 7"),
+        ("import absent_module\n", "No module named 'absent_module'"),
+    ],
+)
+def test_a_module_that_does_not_import_is_one_message_and_code_2(tmp_path: Path, module: str, told: str) -> None:
+    (tmp_path / "broken.py").write_text(module)
+    (tmp_path / "script.yaml").write_text("answer: broken:f\n")
+    done = mnemogen("mock-llm", "script.yaml", "--port", "0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"answer: 'broken:f' cannot be imported: {told}" in done.stderr.replace("ModuleNotFoundError: ", "")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("script", "told"),
     [
         ("rule: []", "unknown key 'rule'; did you mean 'rules'?"),
