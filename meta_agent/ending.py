@@ -12,7 +12,7 @@ from archive.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveMis
 from meta_agent.errors import Interrupted, MnemogenError
 from meta_agent.terminal import say
 from sandbox.backend import SandboxUnavailable
-from sandbox.calls import BudgetUsedUp, ModelFault
+from sandbox.calls import BudgetUsedUp, ModelFault, NotRecorded, PriceUnknown
 from sandbox.streams.base import SourceFault
 
 
@@ -35,6 +35,8 @@ def ending() -> Iterator[None]:
         _end(str(error), "README, 'A stream of your own', shows what a source owes", 2)
     except BudgetUsedUp as error:
         _end(str(error), error.hint, 5)
+    except (PriceUnknown, NotRecorded) as error:  # of what the user gave
+        _end(str(error), error.hint, 2)
     except ModelFault as error:
         _end(str(error), error.hint, 6)
     except ArchiveMissing as error:

@@ -2,6 +2,7 @@
 
 ModelFault                the run stops, and can be resumed; never the fault of a design
 ├── ProviderRefused       no further attempt would help: a wrong key, an unknown model, a used-up quota
+│   └── PriceUnknown      there is a cap in dollars, and nobody knows what a model costs; nothing was asked
 ├── ProviderDown          every attempt failed
 ├── BudgetUsedUp          a cap does not pay for the call
 └── NotRecorded           a replay has no answer to it
@@ -60,6 +61,10 @@ class ModelFault(Exception):
 
 
 class ProviderRefused(ModelFault):
+    pass
+
+
+class PriceUnknown(ProviderRefused):
     pass
 
 

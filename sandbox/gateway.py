@@ -34,8 +34,8 @@ from sandbox.calls import (
     ModelFault,
     ModelSpec,
     NotRecorded,
+    PriceUnknown,
     ProviderDown,
-    ProviderRefused,
     Reply,
     Role,
 )
@@ -131,7 +131,7 @@ class Gateway:
         replay: a record to answer from alone: no provider is asked.
 
     Raises:
-        ProviderRefused: there is a cap in dollars, and the price of a model is not known.
+        PriceUnknown: there is a cap in dollars, and the price of a model is not known.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Gateway:
         self._prices = {role: provider.price(spec) for role, spec in specs.items()}
         unpriced = [spec.model for role, spec in specs.items() if self._prices[role] is None]
         if caps.dollars is not None and unpriced:
-            raise ProviderRefused(
+            raise PriceUnknown(
                 f"budget.dollars is set, but the price of {unpriced[0]} is not known",
                 "say its input_dollars and output_dollars per million tokens, or cap tokens instead",
             )
