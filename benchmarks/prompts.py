@@ -2,6 +2,7 @@
 
     python benchmarks/prompts.py                     # the world: 40, 200 and 1,000 designs, 50 seeds
     python benchmarks/prompts.py --household 10      # real searches on household, 10 seeds
+    python benchmarks/prompts.py --household 10 --first-seed 10 --policies fixed flat
 
 The world. A design has a region (of 4), a depth (how often it was changed) and a true quality. What a prompt brings is
 known only to the world: for each region and each three steps of depth, one option of each of a prompt's four fields is
@@ -161,7 +162,8 @@ def table(title: str, found: dict[Policy, list[float]], console: Console) -> Non
     for heading in ("policy", "quality", "over fixed, paired", "over flat, paired"):
         shown.add_column(heading, no_wrap=True)
     for policy, scores in found.items():
-        differences = [str(paired(scores, found[other])) if other != policy else "" for other in ("fixed", "flat")]
+        others: tuple[Policy, ...] = ("fixed", "flat")
+        differences = [str(paired(scores, found[o])) if o != policy and o in found else "" for o in others]
         shown.add_row(policy, str(mean_interval(scores)), *differences)
     console.print(shown)
 
@@ -192,13 +194,16 @@ def main() -> None:
     parser.add_argument("--designs", type=int, nargs="+", default=[40, 200, 1_000])
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--household", type=int, metavar="SEEDS", help="real searches instead of the world")
-    parser.add_argument("--evaluations", type=int, default=221, help="of each real search")
+    parser.add_argument("--evaluations", type=int, default=248, help="of each real search")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the real searches")
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES, help="of the real searches")
     options = parser.parse_args()
     console = Console(width=140)
     if options.household:
         with tempfile.TemporaryDirectory() as scratch:
-            seeds = range(options.household)
-            scores = {p: [household(p, seed, options.evaluations, Path(scratch)) for seed in seeds] for p in POLICIES}
+            seeds = range(options.first_seed, options.first_seed + options.household)
+            wanted: list[Policy] = options.policies
+            scores = {p: [household(p, seed, options.evaluations, Path(scratch)) for seed in seeds] for p in wanted}
         table(f"household: {options.evaluations} evaluations, the winners on 12 fresh streams each", scores, console)
         return
     for designs in options.designs:
