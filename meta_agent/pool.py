@@ -171,6 +171,7 @@ class RayPool:
     ) -> None:
         self._ray = _start(address)
         self._spec = spec
+        self._models = models
         self._lease = lease
         self.late = Late()
         size = count or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
@@ -185,6 +186,7 @@ class RayPool:
 
         Raises:
             Interrupted: it was asked to stop before they were up.
+            ModelFault: the model that embeds for them does not.
             SandboxUnavailable: they differ, or a worker did not come up.
         """
         pending = [actor.facts.remote() for actor in self._actors]
@@ -199,6 +201,8 @@ class RayPool:
         except self._ray.exceptions.RayTaskError as error:
             raise _unwrap(error) from error
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:
+            if self._models is not None and self._models.fault is not None:
+                raise self._models.fault from error  # they ask it at their start
             raise SandboxUnavailable(
                 f"the workers did not start: {_last_words(error)}",
                 "`mnemogen doctor` tells what this machine offers; `sandbox` in the config says what is wanted of it",
