@@ -83,7 +83,7 @@ def make_source(name: str, settings: Mapping[str, Any], folder: str) -> Source:
         return cast(Source, found(**settings))
     except TypeError as error:
         raise ValueError(f"source {name!r} does not take {dict(settings)}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever somebody's module does
         raise ValueError(f"source {name!r} cannot be made: {raised(error)}") from error
 
 
@@ -121,14 +121,14 @@ def _find(name: str, folder: str, what: str, known: tuple[str, ...]) -> Callable
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of no name of a module
         raise ValueError(f"cannot find the {what} {name!r} from {folder}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever somebody's module does
         raise ValueError(f"cannot import the {what} {name!r} from {folder}: {raised(error)}") from error
     if not callable(found):
         raise ValueError(f"the {what} {name!r} is a {type(found).__name__}, wanted what makes one when it is called")
     return cast(Callable[..., Any], found)
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """An exception of somebody's code, with the place where it was raised."""
     told = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
