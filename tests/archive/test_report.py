@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from archive import episodes, plain, task_grid, views
 from archive.call_book import CallBook, CallRow
 from archive.card import Card
-from archive.errors import ArchiveDamaged, ArchiveUnwritable, UnknownDesign
+from archive.errors import ArchiveDamaged, ArchiveFull, ArchiveUnwritable, UnknownDesign
 from archive.figures import label, score_figure
 from archive.ledger import Ledger
 from archive.overview import overview
@@ -644,6 +645,16 @@ def test_a_page_takes_the_place_of_no_link_and_of_nothing_but_a_file(tmp_path: P
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(ArchiveUnwritable, match="round"):
         write_page("new", tmp_path / "round")
+
+
+def test_a_page_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ArchiveFull, match="the disk is full"):
+        write_page("new", tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_score_is_told_within_what_scores_can_be() -> None:

@@ -81,7 +81,7 @@ def test_an_arena_of_unknown_things_is_refused_with_what_there_is() -> None:
 
 
 def test_two_kinds_of_tasks_of_one_name_are_refused_and_an_agent_is_taken_once() -> None:
-    again = Stand.model_validate(STANDS[1] | {"name": "household", "source": "household", "settings": {}})
+    again = Stand(name="household", source="household", streams_count=5)
     config = ArenaConfig(name="x", streams=("household", again), agents=("evidence", "evidence"))
     with pytest.raises(BadInput, match="two of `streams` are called 'household'"):
         _ = config.stands

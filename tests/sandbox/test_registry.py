@@ -8,16 +8,19 @@ import pytest
 
 from sandbox.registry import find_agent, make_source
 
+ZERO, EXIT = "ZeroDivisionError: division by zero .*line 2", "SystemExit: 7 .*line 2"
+
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("place", "text", "told"),
     [
-        ("1 / 0", "ZeroDivisionError: division by zero .*line 2"),
-        ("raise SystemExit(7)", "SystemExit: 7 .*line 2"),
-        ("def (", "SyntaxError"),
+        ("module", "1 / 0", ZERO),
+        ("module", "raise SystemExit(7)", EXIT),
+        ("module", "def (", "SyntaxError"),
+        ("call", "1 / 0", ZERO),
+        ("call", "raise SystemExit(7)", EXIT),
     ],
 )
-@pytest.mark.parametrize("place", ["module", "call"])
 def test_what_ones_own_module_raises_is_told_with_its_place(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, place: str, text: str, told: str
 ) -> None:
